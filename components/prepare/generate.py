@@ -1,0 +1,180 @@
+"""Dialogues from a bank's catalogue: every product, intent and phrasing, varied and split."""
+
+import hashlib
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product as combinations
+from operator import itemgetter
+from typing import Literal
+
+from components.core.errors import CatalogueError
+from components.core.schemas import Dialogue, Turn
+from components.prepare.catalogue import Bank, Intent, Product, Variation
+from components.prepare.checks import fact_names
+
+SOURCE = "synthetic:built-in-bank"
+LICENCE = "Apache-2.0"
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The two splits, each in a seeded order."""
+
+    train: tuple[Dialogue, ...]
+    test: tuple[Dialogue, ...]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """One product under one intent, with the families of one split."""
+
+    intent: Intent
+    product: Product
+    split: Split
+
+
+def generate(bank: Bank, *, train_rows: int, test_rows: int, seed: int) -> Corpus:
+    """Generates distinct dialogues; the same arguments give the same dialogues.
+
+    Rows are dealt in turns: one for each pair of intent and product, then the next, so that every
+    intent and product has its share. A pair's turns go over its families, plain wording first.
+
+    Args:
+        bank: The catalogue.
+        train_rows: Dialogues for training, over the phrasing families of training.
+        test_rows: Dialogues for the test, over families that training never shows; dealt evenly
+            over the intents.
+        seed: Any integer.
+
+    Returns:
+        Both splits.
+
+    Raises:
+        CatalogueError: The catalogue has too few products or phrasings for what was asked.
+    """
+    taken: set[str] = set()
+    train = _split(bank, "train", train_rows, seed, taken)
+    test = _split(bank, "test", test_rows, seed, taken)
+    return Corpus(train=tuple(train), test=tuple(test))
+
+
+def _split(bank: Bank, split: Split, rows: int, seed: int, taken: set[str]) -> list[Dialogue]:
+    rng = random.Random(f"{seed}:{split}")
+    streams = _streams(bank, split, rng)
+    dialogues: list[Dialogue] = []
+    while streams and len(dialogues) < rows:
+        streams = [s for s in streams if _deal(s, dialogues, taken, rows, seed)]
+    if len(dialogues) < rows:
+        raise CatalogueError(
+            f"The bank gives {len(dialogues)} distinct {split} dialogues, {rows} were asked: "
+            f"{rows - len(dialogues)} too few; add products or phrasings, or ask for fewer."
+        )
+    rng.shuffle(dialogues)
+    return dialogues
+
+
+def _streams(bank: Bank, split: Split, rng: random.Random) -> list[Iterator[tuple[_Pair, int, str]]]:
+    """One stream of questions for each pair (train) or for each intent (test)."""
+    streams = []
+    for intent in bank.intents.values():
+        pairs = [_Pair(intent, item, split) for item in bank.intent_products[intent.id]]
+        own = [_questions(pair, bank.variation, rng.randrange(2**32)) for pair in pairs]
+        streams += [_round_robin(own)] if split == "test" else own
+    return streams
+
+
+def _round_robin(
+    streams: list[Iterator[tuple[_Pair, int, str]]],
+) -> Iterator[tuple[_Pair, int, str]]:
+    while streams:
+        alive = []
+        for stream in streams:
+            if (item := next(stream, None)) is not None:
+                alive.append(stream)
+                yield item
+        streams = alive
+
+
+def _deal(
+    stream: Iterator[tuple[_Pair, int, str]],
+    dialogues: list[Dialogue],
+    taken: set[str],
+    rows: int,
+    seed: int,
+) -> bool:
+    """Takes the stream's next new question; False when the stream is at its end."""
+    if len(dialogues) >= rows:
+        return False
+    for pair, family, question in stream:
+        key = question.casefold()
+        if key not in taken:
+            taken.add(key)
+            dialogues.append(_dialogue(pair, family, question, seed))
+            return True
+    return False
+
+
+def _questions(
+    pair: _Pair, variation: Variation, seed: int
+) -> Iterator[tuple[_Pair, int, str]]:
+    """The pair's questions: every family in plain words, then again with variations."""
+    rng = random.Random(seed)
+    phrasings = pair.intent.train if pair.split == "train" else pair.intent.test
+    plain = [phrasing.format_map(pair.product.words) for phrasing in phrasings]
+    order = rng.sample(range(len(plain)), len(plain))
+    varied = [_variants(plain[family], variation, rng) for family in order]
+    for turn in range(max(len(variants) for variants in varied)):
+        for family, variants in zip(order, varied, strict=True):
+            if turn < len(variants):
+                yield pair, family, variants[turn]
+
+
+def _variants(plain: str, variation: Variation, rng: random.Random) -> list[str]:
+    """The plain question first, then with one addition, two, three; each in a random order."""
+    leads = [""]
+    if re.match(variation.lead_in_before, plain, re.IGNORECASE):
+        leads += variation.lead_ins
+    frames = combinations(("", *variation.greetings), leads, ("", *variation.closings))
+    framed = [_framed(plain, *frame) for frame in frames if any(frame)]
+    framed += [(1, _casual(plain)), (2, "здравствуйте " + _casual(plain))]
+    rng.shuffle(framed)
+    return [plain, *(question for _, question in sorted(framed, key=itemgetter(0)))]
+
+
+def _framed(plain: str, greeting: str, lead: str, closing: str) -> tuple[int, str]:
+    """How many additions there are, and the question with them."""
+    question = lead + _lower(plain) if lead else plain
+    return sum(map(bool, (greeting, lead, closing))), greeting + question + closing
+
+
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]
+
+
+def _casual(text: str) -> str:
+    """As typed in haste: no capitals, no guillemets, no closing mark."""
+    return text.lower().replace("«", "").replace("»", "").rstrip("?.!")
+
+
+def _dialogue(pair: _Pair, family: int, question: str, seed: int) -> Dialogue:
+    intent, item = pair.intent, pair.product
+    key = hashlib.sha256(f"{seed}:{question}".encode()).hexdigest()
+    answer = intent.answer.format_map(item.words)
+    return Dialogue(
+        dialogue_id=f"dlg-{key[:16]}",
+        request_id=f"req-{key[16:32]}",
+        response_id=f"rsp-{key[32:48]}",
+        user_id=f"usr-{key[48:60]}",
+        turns=(Turn(role="user", content=question), Turn(role="assistant", content=answer)),
+        intent=intent.id,
+        product=item.id,
+        phrasing_family=f"{intent.id}/{pair.split}-{family + 1:02d}",
+        facts=tuple(item.fact(name) for name in fact_names(intent)),
+        source=SOURCE,
+        split=pair.split,
+        licence=LICENCE,
+    )
