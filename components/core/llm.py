@@ -1,0 +1,297 @@
+"""Asks an OpenAI-compatible endpoint many questions at once, and times every answer.
+
+The `openai` library brings the HTTP client, the streaming parser and the retries: it waits with
+exponential backoff and jitter after 408, 409, 429 and 5xx, and honours `Retry-After` up to two
+minutes. Added here: a limit on requests in flight, a deadline, the clock, and what a failure is
+called. A failed request is a result with an error, never a missing row.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeAlias, cast
+
+import httpx2
+import openai
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+from pydantic import BaseModel, ConfigDict, Field
+from tqdm import tqdm
+
+from components.core.errors import EndpointError, MissingSecretError
+from components.core.schemas import Turn
+
+Messages: TypeAlias = Sequence[Turn]
+"""One conversation up to and including the user's last message."""
+
+ANSWER_LIMIT_SECONDS = 120.0
+"""The product's limit for a full answer."""
+
+
+class Frozen(BaseModel):
+    """Base of this module's values: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Endpoint(Frozen):
+    """Where a model is served, and as what.
+
+    `api_key_env` names the environment variable that holds the key, so that no key is ever
+    stored or printed; empty when the endpoint wants none.
+    """
+
+    base_url: str
+    """With the API's prefix, for example `http://127.0.0.1:8000/v1`."""
+    model: str
+    api_key_env: str = ""
+
+
+class Asking(Frozen):
+    """How to ask."""
+
+    max_tokens: int = Field(default=256, ge=1)
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    concurrency: int = Field(default=8, ge=1)
+    """Requests in flight."""
+    retries: int = Field(default=4, ge=0)
+    """Further tries of a request that the server put off; waits 0.5, 1, 2, 4, 8, 8 ... seconds."""
+    deadline_seconds: float = Field(default=2 * ANSWER_LIMIT_SECONDS, gt=0)
+    """For one request, its retries and waits included; past it the request is a timeout."""
+    progress: str = ""
+    """Label of the progress bar on stderr; empty for none."""
+
+
+class Completion(Frozen):
+    """What came back for one conversation, and when."""
+
+    text: str
+    finish_reason: str
+    """As the endpoint said (`stop`, `length`, `blacklist` ...), or `error` or `timeout`."""
+    prompt_tokens: int
+    completion_tokens: int
+    latency_seconds: float
+    """From the first try to the last token, waits between tries included: what a user feels."""
+    first_token_seconds: float | None
+    """From the first try to the first text; None when no text came."""
+    retries: int
+    error: str = ""
+    """What went wrong, for `error` and `timeout`."""
+
+
+class _Stream:
+    """Gathers one streamed answer chunk by chunk."""
+
+    def __init__(self) -> None:
+        """Starts the clock."""
+        self.started = time.perf_counter()
+        self.parts: list[str] = []
+        self.first: float | None = None
+        self.finish_reason = ""
+        self.usage = (0, 0)
+        self.retries = 0
+
+    def add(self, chunk: ChatCompletionChunk) -> None:
+        """Takes one chunk: text, the reason it ended, or the usage at the end."""
+        if chunk.usage:
+            self.usage = (chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+        for choice in chunk.choices:
+            if choice.delta.content:
+                self.first = self.first or time.perf_counter() - self.started
+                self.parts.append(choice.delta.content)
+            self.finish_reason = choice.finish_reason or self.finish_reason
+
+    def completion(self, finish_reason: str = "", error: str = "") -> Completion:
+        """Gives what has been gathered so far, as failed when an error is named."""
+        return Completion(
+            text="".join(self.parts),
+            finish_reason=finish_reason or self.finish_reason or "unknown",
+            prompt_tokens=self.usage[0],
+            completion_tokens=self.usage[1],
+            latency_seconds=time.perf_counter() - self.started,
+            first_token_seconds=self.first,
+            retries=self.retries,
+            error=error,
+        )
+
+
+def client(endpoint: Endpoint, retries: int, timeout_seconds: float) -> openai.AsyncOpenAI:
+    """Makes the library's client for an endpoint.
+
+    Args:
+        endpoint: Where, and the name of the variable that holds the key.
+        retries: Further tries of a request that the server put off.
+        timeout_seconds: Longest silence on the connection.
+
+    Returns:
+        The client; close it, or use it as a context manager.
+
+    Raises:
+        MissingSecretError: The endpoint names a variable for its key, and it is not set.
+    """
+    key = os.environ.get(endpoint.api_key_env, "") if endpoint.api_key_env else "none"
+    if not key:
+        raise MissingSecretError(
+            f"{endpoint.base_url} wants a key and the environment variable "
+            f"{endpoint.api_key_env} is empty; set it (or mount the secret) and run again."
+        )
+    return openai.AsyncOpenAI(
+        base_url=endpoint.base_url, api_key=key, max_retries=retries, timeout=timeout_seconds
+    )
+
+
+async def served_model(endpoint: Endpoint, timeout_seconds: float = 20.0) -> str:
+    """Checks that the endpoint is up and serves the model, before many questions are asked.
+
+    Args:
+        endpoint: Where, and as what.
+        timeout_seconds: How long to wait for its list of models.
+
+    Returns:
+        What the endpoint says stands behind the name (vLLM's `root`: the weights' own path), or
+        the name itself; it changes when other weights are served under the same name.
+
+    Raises:
+        EndpointError: It is down, refuses the key, or serves other models only.
+    """
+    async with client(endpoint, 2, timeout_seconds) as api:
+        try:
+            cards = [card async for card in api.models.list()]
+        except openai.NotFoundError:  # the list is optional: a thin adapter may have none
+            return endpoint.model
+        except openai.OpenAIError as error:
+            raise down(endpoint, error) from error
+    for card in cards:
+        if card.id == endpoint.model:
+            return str((card.model_extra or {}).get("root") or card.id)
+    names = ", ".join(card.id for card in cards) or "none"
+    raise EndpointError(
+        f"{endpoint.base_url} does not serve the model {endpoint.model!r}; it serves: {names}. "
+        "Ask for one of these, or deploy the model first."
+    )
+
+
+def down(endpoint: Endpoint, error: Exception) -> EndpointError:
+    """Says in one sentence that an endpoint cannot be used, and how to mend it."""
+    return EndpointError(
+        f"The endpoint {endpoint.base_url} (model {endpoint.model!r}) cannot be used: "
+        f"{_reason(error)}. Check that its server is running and ready, its address and its key, "
+        "then run the same command again: answers already received are kept."
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, openai.APIStatusError):
+        return f"it answered HTTP {error.status_code}: {' '.join(error.message.split())[:200]}"
+    cause = error.__cause__ or error
+    return f"{type(error).__name__}: {' '.join(str(cause).split())[:200]}"
+
+
+async def complete(
+    api: openai.AsyncOpenAI, endpoint: Endpoint, messages: Messages, asking: Asking
+) -> Completion:
+    """Asks once, streaming, and times the answer.
+
+    Args:
+        api: The client, which does the retries.
+        endpoint: Names the model; its URL stands in the error.
+        messages: The conversation.
+        asking: Tokens, temperature, deadline.
+
+    Returns:
+        The answer, or a completion whose `finish_reason` is `error` or `timeout`, with the text
+        that had come until then.
+
+    Raises:
+        EndpointError: Nothing listens there, or it refuses the key or the model: no further
+            question can fare better.
+    """
+    stream = _Stream()
+    try:
+        async with asyncio.timeout(asking.deadline_seconds):
+            await _receive(api, endpoint.model, messages, asking, stream)
+    except TimeoutError:
+        limit = f"no full answer within {asking.deadline_seconds:g} s"
+        return stream.completion("timeout", limit)
+    except (openai.APIError, httpx2.HTTPError) as error:
+        if stream.first is None and _is_hopeless(error):
+            raise down(endpoint, error) from error
+        timed_out = isinstance(error, openai.APITimeoutError)
+        return stream.completion("timeout" if timed_out else "error", _reason(error))
+    return stream.completion()
+
+
+def _is_hopeless(error: Exception) -> bool:
+    """Whether the next question would fail for the same reason."""
+    if isinstance(error, openai.APITimeoutError):
+        return False
+    wrong = (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError)
+    return isinstance(error, (openai.APIConnectionError, *wrong))
+
+
+async def _receive(
+    api: openai.AsyncOpenAI, model: str, messages: Messages, asking: Asking, stream: _Stream
+) -> None:
+    turns = [{"role": turn.role, "content": turn.content} for turn in messages]
+    raw = await api.chat.completions.with_raw_response.create(
+        model=model,
+        messages=cast("list[ChatCompletionMessageParam]", turns),
+        max_tokens=asking.max_tokens,
+        temperature=asking.temperature,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    stream.retries = raw.retries_taken
+    async with raw.parse() as chunks:
+        async for chunk in chunks:
+            stream.add(chunk)
+
+
+async def complete_all(
+    endpoint: Endpoint,
+    conversations: Sequence[Messages],
+    asking: Asking,
+    received: Callable[[int, Completion], None] | None = None,
+) -> list[Completion]:
+    """Asks many conversations with a limit on requests in flight.
+
+    Args:
+        endpoint: Where, and as what.
+        conversations: What to ask.
+        asking: Tokens, temperature, concurrency, retries, deadline, progress label.
+        received: Called in the event loop with the index of a conversation and its completion,
+            as soon as it is there, in order of arrival; a place to save it.
+
+    Returns:
+        One completion a conversation, in their order.
+
+    Raises:
+        EndpointError: The endpoint is down or misconfigured; requests in flight are cancelled.
+        MissingSecretError: The key's variable is empty.
+    """
+    gate = asyncio.Semaphore(asking.concurrency)
+    bar = tqdm(total=len(conversations), desc=asking.progress, disable=not asking.progress)
+
+    async def ask(index: int, messages: Messages) -> Completion:
+        async with gate:
+            completion = await complete(api, endpoint, messages, asking)
+        if received:
+            received(index, completion)
+        bar.update()
+        return completion
+
+    async with client(endpoint, asking.retries, asking.deadline_seconds) as api:
+        with bar:
+            return await _gather([ask(*item) for item in enumerate(conversations)])
+
+
+async def _gather(coroutines: Sequence[Coroutine[Any, Any, Completion]]) -> list[Completion]:
+    """Runs all; the first error cancels the rest and is raised as itself, not in a group."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(coroutine) for coroutine in coroutines]
+    except* EndpointError as errors:
+        first = errors.exceptions[0]
+    else:
+        return [task.result() for task in tasks]
+    raise first

@@ -1,0 +1,114 @@
+"""The client against a real server: streaming, retries, failures, limits."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from components.core.errors import EndpointError, MissingSecretError
+from components.core.llm import Asking, Completion, Endpoint, complete_all, served_model
+from components.core.schemas import Turn
+from components.core.tests.canned_server import Canned, CannedServer, serving
+
+ANSWERS = {
+    "ставка": Canned("Ставка по вкладу 16,5% годовых."),
+    "429": Canned("После ожидания.", failures=(429, 503)),
+    "500": Canned(always=500),
+    "400": Canned(always=400),
+    "404": Canned(always=404),
+    "401": Canned(always=401),
+    "медленно": Canned("Поздно.", delay_seconds=5),
+    "пусто": Canned(""),
+    "запрет": Canned("Не могу.", finish_reason="blacklist"),
+    "обрыв": Canned("Начало ответа", cut=True),
+}
+
+
+@pytest.fixture
+def server() -> Iterator[CannedServer]:
+    canned = CannedServer(lambda question: ANSWERS.get(question, Canned("да", delay_seconds=0.05)))
+    with serving(canned) as running:
+        yield running
+
+
+def asking(**changes: object) -> Asking:
+    return Asking.model_validate({"deadline_seconds": 2, "retries": 3} | changes)
+
+
+async def ask(server: CannedServer, *questions: str, **changes: object) -> list[Completion]:
+    endpoint = Endpoint(base_url=server.url, model="canned")
+    conversations = [(Turn(role="user", content=question),) for question in questions]
+    return await complete_all(endpoint, conversations, asking(**changes))
+
+
+async def test_it_streams_the_text_with_usage_and_times(server: CannedServer) -> None:
+    (got,) = await ask(server, "ставка")
+    assert got.text.strip() == "Ставка по вкладу 16,5% годовых."
+    assert (got.finish_reason, got.prompt_tokens, got.completion_tokens) == ("stop", 7, 5)
+    assert got.first_token_seconds is not None
+    assert 0 < got.first_token_seconds <= got.latency_seconds
+    assert (got.retries, got.error) == (0, "")
+
+
+async def test_a_put_off_request_is_tried_again(server: CannedServer) -> None:
+    (got,) = await ask(server, "429")
+    assert got.text.strip() == "После ожидания."
+    assert got.retries == 2
+    assert server.asked["429"] == 3
+
+
+async def test_failures_are_results_with_their_cause(server: CannedServer) -> None:
+    names = ["500", "400", "медленно", "пусто", "запрет", "обрыв", "ставка"]
+    got = dict(zip(names, await ask(server, *names, retries=1), strict=True))
+    reasons = {name: completion.finish_reason for name, completion in got.items()}
+    assert reasons == {
+        "500": "error", "400": "error", "медленно": "timeout", "пусто": "stop",
+        "запрет": "blacklist", "обрыв": "error", "ставка": "stop",
+    }  # fmt: skip
+    assert "HTTP 500" in got["500"].error
+    assert "2 s" in got["медленно"].error
+    assert (got["пусто"].text, got["пусто"].first_token_seconds) == ("", None)
+    assert got["обрыв"].text.startswith("Начало")
+
+
+@pytest.mark.parametrize("question", ["404", "401"])
+async def test_a_refused_key_or_model_stops_all(server: CannedServer, question: str) -> None:
+    with pytest.raises(EndpointError, match=f"HTTP {question}"):
+        await ask(server, question, "ставка")
+
+
+async def test_no_more_requests_in_flight_than_allowed(server: CannedServer) -> None:
+    arrived: list[int] = []
+    endpoint = Endpoint(base_url=server.url, model="canned")
+    conversations = [(Turn(role="user", content=f"вопрос {n}"),) for n in range(20)]
+    got = await complete_all(
+        endpoint, conversations, asking(concurrency=3), lambda index, _: arrived.append(index)
+    )
+    assert server.most_in_flight == 3
+    assert sorted(arrived) == list(range(20))
+    assert all(completion.text for completion in got)
+
+
+async def test_a_dead_endpoint_is_one_sentence_with_its_address() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        dead = Endpoint(base_url=f"http://127.0.0.1:{unused.getsockname()[1]}/v1", model="m")
+        with pytest.raises(EndpointError, match=r"127\.0\.0\.1.*Check that its server"):
+            await complete_all(dead, [(Turn(role="user", content="?"),)], asking(retries=0))
+        with pytest.raises(EndpointError, match="cannot be used"):
+            await served_model(dead)
+
+
+async def test_the_served_model_is_checked_by_name(server: CannedServer) -> None:
+    assert await served_model(Endpoint(base_url=server.url, model="canned")) == "/models/canned"
+    with pytest.raises(EndpointError, match="it serves: canned"):
+        await served_model(Endpoint(base_url=server.url, model="other"))
+
+
+async def test_an_empty_key_variable_is_refused(
+    server: CannedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FINIST_TEST_KEY", raising=False)
+    keyed = Endpoint(base_url=server.url, model="canned", api_key_env="FINIST_TEST_KEY")
+    with pytest.raises(MissingSecretError, match="FINIST_TEST_KEY"):
+        await complete_all(keyed, [], asking())

@@ -1,0 +1,54 @@
+"""Bootstrap intervals: deterministic, ordered, covering, and honest about bad input."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.core.errors import BadInputError
+from components.core.stats import Interval, bootstrap_interval, paired_difference
+
+FINITE = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=40)
+
+
+@settings(max_examples=40, deadline=None)
+@given(FINITE)
+def test_the_interval_lies_within_the_values_and_is_deterministic(values: list[float]) -> None:
+    found = bootstrap_interval(values, resamples=200)
+    assert found == bootstrap_interval(values, resamples=200)
+    slack = 1e-9 + 1e-9 * max(abs(value) for value in values)
+    assert min(values) - slack <= found.low <= found.high <= max(values) + slack
+
+
+def test_it_covers_the_true_mean_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(7)
+    hits = 0
+    for seed in range(200):
+        found = bootstrap_interval(rng.random(60).tolist(), resamples=400, seed=seed)
+        hits += found.low <= 0.5 <= found.high
+    assert 0.88 <= hits / 200 <= 1.0
+
+
+def test_equal_values_and_a_single_value_give_a_point() -> None:
+    assert bootstrap_interval([0.25] * 9) == Interval(0.25, 0.25, 0.25)
+    assert bootstrap_interval([3.0]) == Interval(3.0, 3.0, 3.0)
+
+
+def test_pairing_removes_what_both_sides_share() -> None:
+    rng = np.random.default_rng(1)
+    baseline = rng.normal(0, 10, 100)
+    candidate = baseline + 1 + rng.normal(0, 0.1, 100)
+    found = paired_difference(candidate.tolist(), baseline.tolist())
+    assert found.low > 0.9
+    assert found.high < 1.1
+
+
+@pytest.mark.parametrize("values", [[], [float("nan")], [1.0, float("inf")]])
+def test_no_values_or_not_finite_ones_are_refused(values: list[float]) -> None:
+    with pytest.raises(BadInputError, match="finite numbers"):
+        bootstrap_interval(values)
+
+
+def test_different_lengths_are_refused() -> None:
+    with pytest.raises(BadInputError, match="same units"):
+        paired_difference([1.0], [1.0, 2.0])
