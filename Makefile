@@ -1,0 +1,82 @@
+# Finist: `make` alone prints this list.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3.11
+VENV := .venv
+SERVE := .venv-serve
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' images/dev/requirements.in)
+
+# The sets that share one environment on a laptop; a stamp is written only when all is installed.
+SETS := base train evaluate app dev
+LOCKS := $(SETS:%=images/%/requirements.txt)
+FILES := images/dev/requirements-files.txt
+TORCH := images/torch.in images/install_torch.sh
+
+.PHONY: help install demo demo-full test test-fast lint format bench lock clean distclean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed $(SERVE)/.installed ## both environments, from the locks (no-op when unchanged)
+
+demo: install ## the whole loop on this machine: train, publish, serve, evaluate, report
+	$(BIN)/finist demo
+
+demo-full: demo bench ## the demo, then the benchmarks
+
+test: install lint ## linters, types and every test (what CI runs)
+	$(BIN)/python -m pytest
+
+test-fast: install ## every test that needs neither vLLM nor minutes
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/.installed ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed ## rewrite the code in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install ## timings; they report, they never fail a test
+	for bench in tests/bench/*.py; do echo "== $$bench"; $(BIN)/python "$$bench"; done
+
+lock: $(UV) ## solve images/*/requirements.in again (UPGRADE=--upgrade for newer versions)
+	images/lock.sh $(abspath $(UV)) $(abspath $(BIN)/python) $(UPGRADE)
+
+clean: ## stop the stack; forget runs, models and caches
+	if [[ -x $(BIN)/finist ]]; then $(BIN)/finist down; fi
+	rm -rf .finist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find components pipelines tests -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## also the environments
+	rm -rf $(VENV) $(SERVE) finist.egg-info
+
+# ---------------------------------------------------------------- environments
+$(UV):
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.installed: $(LOCKS) $(FILES) $(TORCH) pyproject.toml | $(UV)
+	rm -f $@
+	images/install_torch.sh $(VENV) $(VENV)
+	$(UV) pip install --python $(BIN)/python --no-deps --require-hashes \
+		$(LOCKS:%=-r %) -r $(FILES)
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@
+
+$(SERVE)/.installed: images/serve/requirements.txt $(TORCH) | $(UV)
+	rm -f $@
+	if [[ ! -x $(SERVE)/bin/python ]]; then $(UV) venv --quiet --python $(PYTHON) $(SERVE); fi
+	images/install_torch.sh $(VENV) $(SERVE)
+	$(UV) pip install --python $(SERVE)/bin/python --no-deps --require-hashes \
+		-r images/serve/requirements.txt
+	touch $@
