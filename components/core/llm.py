@@ -270,7 +270,9 @@ async def complete_all(
         MissingSecretError: The key's variable is empty.
     """
     gate = asyncio.Semaphore(asking.concurrency)
-    bar = tqdm(total=len(conversations), desc=asking.progress, disable=not asking.progress)
+    bar = tqdm(
+        total=len(conversations), desc=asking.progress, disable=not asking.progress, mininterval=1
+    )
 
     async def ask(index: int, messages: Messages) -> Completion:
         async with gate:

@@ -1,0 +1,90 @@
+"""KFP faces of the evaluation: `answer` and `leaderboard`."""
+
+from kfp import dsl
+
+from components.core.images import image
+
+
+@dsl.component(base_image=image("evaluate"), install_kfp_package=False)
+def answer(
+    contender: str,
+    endpoint: str,
+    model: str,
+    questions: int,
+    max_tokens: int,
+    concurrency: int,
+    test: dsl.Input[dsl.Dataset],
+    answers: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+    subset: str = "{}",
+    prompt: str = "",
+    api_key_env: str = "",
+) -> None:
+    """Asks a contender the test questions.
+
+    Args:
+        contender: Its name in the leaderboard.
+        endpoint: URL of an OpenAI-compatible API, with `/v1`.
+        model: The name under which the model is served.
+        questions: How many to ask at most, balanced over intents; 0 for all.
+        max_tokens: Limit of an answer.
+        concurrency: Requests in flight.
+        test: JSON lines of Dialogue.
+        answers: JSON lines of Answer.
+        metrics: Accuracy, times, tokens, outcomes.
+        subset: The recipe's `subset:` section as JSON.
+        prompt: A file of `prompts/` sent as the system message; empty for none.
+        api_key_env: Name of the environment variable that holds the key; empty for none.
+    """
+    from pathlib import Path
+
+    from components.core.llm import Asking, Endpoint
+    from components.evaluate.answers import Contender, answer_file
+    from components.evaluate.measures import flat, measure
+    from components.prepare.subset import Subset
+
+    where = Endpoint(base_url=endpoint, model=model, api_key_env=api_key_env)
+    how = Asking(max_tokens=max_tokens, concurrency=concurrency)
+    who = Contender(name=contender, endpoint=where, prompt=prompt, asking=how)
+    part = Subset.model_validate_json(subset)
+    found = answer_file(Path(test.path), Path(answers.path), who, questions, part)
+    for name, value in flat(measure(found)).items():
+        metrics.log_metric(name, value)
+
+
+@dsl.component(base_image=image("evaluate"), install_kfp_package=False)
+def leaderboard(
+    baseline: dsl.Input[dsl.Dataset],
+    candidate: dsl.Input[dsl.Dataset],
+    losses: dsl.Input[dsl.Dataset],
+    report: dsl.Output[dsl.HTML],
+    summary: dsl.Output[dsl.Metrics],
+    board: dsl.Output[dsl.Artifact],
+    emulated_baseline: bool = True,
+    watch_link: str = "",
+    data_card_link: str = "",
+) -> None:
+    """Ranks a candidate against the baseline, with a report.
+
+    Args:
+        baseline: JSON lines of Answer.
+        candidate: JSON lines of Answer to the same questions.
+        losses: JSON lines of LossPoint.
+        report: The HTML page.
+        summary: Every contender's figures.
+        board: The leaderboard as JSON (`summary.json`).
+        emulated_baseline: The baseline is the laptop's stand-in for GigaChat; the page says so.
+        watch_link: Address of the watch report, relative to the page; empty for none.
+        data_card_link: Address of the data card, relative to the page; empty for none.
+    """
+    from pathlib import Path
+
+    from components.evaluate.leaderboard import summary as figures
+    from components.evaluate.report import Links, write_report
+
+    sources = [Path(baseline.path), Path(candidate.path)]
+    links = Links(watch=watch_link, data_card=data_card_link)
+    page, json_file = Path(report.path), Path(board.path)
+    standings = write_report(sources, Path(losses.path), page, json_file, links, emulated_baseline)
+    for name, value in figures(standings).items():
+        summary.log_metric(name, value)

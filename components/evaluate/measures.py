@@ -1,0 +1,113 @@
+"""Figures of one contender: exact facts, times, tokens, and what became of the questions."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from components.core.errors import BadInputError
+from components.core.llm import ANSWER_LIMIT_SECONDS
+from components.core.outcomes import OUTCOMES, exact_fact_score, outcome
+from components.core.schemas import Answer
+from components.core.stats import Interval, bootstrap_interval
+
+
+class Measures(BaseModel):
+    """What a contender's answers show; times in seconds, shares in [0, 1]."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    contender: str
+    questions: int
+    with_facts: int
+    """Questions that require at least one fact; accuracy is over these."""
+    accuracy: Interval | None
+    """Mean share of required facts stated, with its 95% bootstrap interval."""
+    complete: float | None
+    """Share of answers that state every required fact."""
+    latency_p50: float | None
+    latency_p95: float | None
+    first_token_p50: float | None
+    first_token_p95: float | None
+    within_limit: float
+    """Share of all questions with a full answer within two minutes."""
+    prompt_tokens: int
+    completion_tokens: int
+    mean_completion_tokens: float
+    outcomes: dict[str, int]
+
+    @property
+    def failed(self) -> int:
+        """Questions without a proper answer: everything but answered ones."""
+        return self.questions - self.outcomes["answered"]
+
+
+def measure(answers: Sequence[Answer]) -> Measures:
+    """Takes the figures of one contender.
+
+    Args:
+        answers: n >= 1 answers of one contender.
+
+    Returns:
+        The figures. Errors have no latency worth the name and are left out of the percentiles;
+        timeouts stay in, with the deadline as a lower bound.
+
+    Raises:
+        BadInputError: There are no answers, or they are of several contenders.
+    """
+    names = sorted({answer.contender for answer in answers})
+    if len(names) != 1:
+        raise BadInputError(
+            f"A file of answers must hold the answers of one contender; found {names or 'none'}."
+        )
+    outcomes = Counter(outcome(answer) for answer in answers)
+    scores = [score for answer in answers if (score := exact_fact_score(answer)) is not None]
+    timed = [answer.latency_seconds for answer in answers if outcome(answer) != "error"]
+    firsts = [a.first_token_seconds for a in answers if a.first_token_seconds is not None]
+    tokens = sum(answer.completion_tokens for answer in answers)
+    return Measures(
+        contender=names[0],
+        questions=len(answers),
+        with_facts=len(scores),
+        accuracy=bootstrap_interval(scores) if scores else None,
+        complete=sum(score == 1 for score in scores) / len(scores) if scores else None,
+        latency_p50=_quantile(timed, 0.5),
+        latency_p95=_quantile(timed, 0.95),
+        first_token_p50=_quantile(firsts, 0.5),
+        first_token_p95=_quantile(firsts, 0.95),
+        within_limit=sum(map(_in_time, answers)) / len(answers),
+        prompt_tokens=sum(answer.prompt_tokens for answer in answers),
+        completion_tokens=tokens,
+        mean_completion_tokens=tokens / len(answers),
+        outcomes={name: outcomes[name] for name in OUTCOMES},
+    )
+
+
+def _in_time(answer: Answer) -> bool:
+    delivered = outcome(answer) in ("answered", "cut off", "blocked")
+    return delivered and answer.latency_seconds <= ANSWER_LIMIT_SECONDS
+
+
+def _quantile(values: Sequence[float], share: float) -> float | None:
+    return float(np.quantile(values, share)) if values else None
+
+
+def flat(measures: Measures) -> dict[str, float]:
+    """Lists the figures that there are under flat names, as KFP's `dsl.Metrics` wants them."""
+    accuracy = measures.accuracy
+    figures: dict[str, float | None] = {
+        "questions": measures.questions,
+        "exact_fact_accuracy": accuracy.mean if accuracy else None,
+        "exact_fact_accuracy_low": accuracy.low if accuracy else None,
+        "exact_fact_accuracy_high": accuracy.high if accuracy else None,
+        "all_facts_right": measures.complete,
+        "latency_p50_seconds": measures.latency_p50,
+        "latency_p95_seconds": measures.latency_p95,
+        "first_token_p50_seconds": measures.first_token_p50,
+        "within_two_minutes": measures.within_limit,
+        "prompt_tokens": measures.prompt_tokens,
+        "completion_tokens": measures.completion_tokens,
+    }
+    counts = {f"outcome_{name.replace(' ', '_')}": n for name, n in measures.outcomes.items()}
+    return {name: float(value) for name, value in figures.items() if value is not None} | counts
