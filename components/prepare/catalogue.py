@@ -2,18 +2,27 @@
 
 from functools import cached_property
 from pathlib import Path
+from string import Formatter
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from components.core.errors import CatalogueError
 from components.core.schemas import Fact
 from components.prepare.spellings import spellings
-from components.prepare.yaml_source import load_yaml
 
-BANK = Path(__file__).parent / "bank"
-"""The built-in fictional bank."""
+FORMS = ("name", "genitive", "dative", "prepositional")
+"""Case forms of a product's name, which templates may use beside the facts."""
 
-VARIATION_FILE = "variation.yaml"
+
+def placeholders(template: str) -> tuple[str, ...]:
+    """Gives the names in braces of a template, in order.
+
+    Args:
+        template: For example `По вкладу {name} ставка {rate}.`
+
+    Raises:
+        ValueError: A brace is left open.
+    """
+    return tuple(name for _, name, _, _ in Formatter().parse(template) if name is not None)
 
 
 class Entry(BaseModel):
@@ -49,9 +58,7 @@ class Product(Entry):
     @cached_property
     def words(self) -> dict[str, str]:
         """What fills a template's placeholders: the name's forms in guillemets, fact values."""
-        forms = {"genitive": self.genitive, "dative": self.dative}
-        forms |= {"name": self.name, "prepositional": self.prepositional}
-        quoted = {key: f"«{form}»" for key, form in forms.items()}
+        quoted = {form: f"«{getattr(self, form)}»" for form in FORMS}
         return quoted | {name: fact.value for name, fact in self.facts.items()}
 
     def fact(self, name: str) -> Fact:
@@ -82,6 +89,11 @@ class Intent(Entry):
     def phrasings(self) -> tuple[str, ...]:
         """All families, those of training first."""
         return self.train + self.test
+
+    @cached_property
+    def fact_names(self) -> tuple[str, ...]:
+        """The facts that the answer must contain, in the order of its template."""
+        return tuple(name for name in placeholders(self.answer) if name not in FORMS)
 
 
 class CategoryFile(Entry):
@@ -137,28 +149,3 @@ class Bank(Entry):
             for _, file in self.files
             for intent in file.intents
         }
-
-
-def load_bank(directory: Path = BANK) -> Bank:
-    """Loads a bank's catalogue and checks it as a whole.
-
-    Args:
-        directory: A folder of category files (`*.yaml`) and `variation.yaml`.
-
-    Returns:
-        The checked catalogue.
-
-    Raises:
-        CatalogueError: A file or the catalogue as a whole cannot be used; names file and line.
-    """
-    from components.prepare.checks import check_bank
-
-    paths = sorted(directory.glob("*.yaml"))
-    if directory / VARIATION_FILE not in paths or len(paths) == 1:
-        raise CatalogueError(
-            f"{directory} is no bank: it needs {VARIATION_FILE} and at least one category file."
-        )
-    files = [(path, load_yaml(path, CategoryFile)) for path in paths if path.name != VARIATION_FILE]
-    bank = Bank(files=tuple(files), variation=load_yaml(directory / VARIATION_FILE, Variation))
-    check_bank(bank)
-    return bank

@@ -1,12 +1,13 @@
 """What must hold for a bank's catalogue as a whole, beyond the shape of one file."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
-from string import Formatter
 
 from components.core.errors import CatalogueError
-from components.prepare.catalogue import Bank, Intent, Product
+from components.core.facts import find_fact
+from components.prepare.catalogue import Bank, Intent, Product, placeholders
 
 
 def check_bank(bank: Bank) -> None:
@@ -19,32 +20,23 @@ def check_bank(bank: Bank) -> None:
         CatalogueError: The first thing that is wrong; names the file and, where known, the line.
     """
     _check_ids(bank)
+    _check_lead_in(bank)
     for path, file in bank.files:
         for intent in file.intents:
             _check_categories(bank, path, intent)
             _check_phrasings(path, intent)
-            _check_templates(path, intent, bank.intent_products[intent.id])
-            _check_facts_differ(path, intent, bank.intent_products[intent.id])
-
-
-def placeholders(template: str) -> tuple[str, ...]:
-    """Gives the names in braces of a template, in order.
-
-    Args:
-        template: For example `По вкладу {name} ставка {rate}.`
-
-    Raises:
-        ValueError: A brace is left open.
-    """
-    return tuple(name for _, name, _, _ in Formatter().parse(template) if name is not None)
+            products = bank.intent_products[intent.id]
+            for template in (intent.answer, *intent.phrasings):
+                _check_template(path, intent, template, products)
+            _check_facts(path, intent, products)
 
 
 def _check_ids(bank: Bank) -> None:
     for kind, places in (
         ("category", [(path, file.category) for path, file in bank.files]),
-        ("product", [(path, p.id) for path, file in bank.files for p in file.products]),
+        ("product id", [(path, p.id) for path, file in bank.files for p in file.products]),
         ("product name", [(path, p.name) for path, file in bank.files for p in file.products]),
-        ("intent", [(path, i.id) for path, file in bank.files for i in file.intents]),
+        ("intent id", [(path, i.id) for path, file in bank.files for i in file.intents]),
     ):
         seen: dict[str, Path] = {}
         for path, key in places:
@@ -56,71 +48,74 @@ def _check_ids(bank: Bank) -> None:
             seen[key] = path
 
 
+def _check_lead_in(bank: Bank) -> None:
+    try:
+        re.compile(bank.variation.lead_in_before)
+    except re.error as error:
+        raise CatalogueError(f"variation.yaml: lead_in_before is no pattern: {error}.") from error
+
+
 def _check_categories(bank: Bank, path: Path, intent: Intent) -> None:
     known = {file.category for _, file in bank.files}
     for category in intent.categories:
         if category not in known:
             raise CatalogueError(
-                f"{_place(path, intent.id)}: intent {intent.id!r} names the category {category!r}, "
+                f"{_place(path, category)}: intent {intent.id!r} names the category {category!r}, "
                 f"which no file has; known are {', '.join(sorted(known))}."
             )
 
 
 def _check_phrasings(path: Path, intent: Intent) -> None:
-    if len(set(intent.phrasings)) < len(intent.phrasings):
-        repeated = next(p for p in intent.phrasings if intent.phrasings.count(p) > 1)
+    repeated = [text for text in intent.phrasings if intent.phrasings.count(text) > 1]
+    if repeated:
         raise CatalogueError(
-            f"{_place(path, repeated, last=True)}: intent {intent.id!r} has the phrasing "
-            f"{repeated!r} twice; a family held out for the test must be new."
+            f"{_place(path, repeated[0], last=True)}: intent {intent.id!r} has the phrasing "
+            f"{repeated[0]!r} twice; a family held out for the test must be new."
         )
 
 
-def _check_templates(path: Path, intent: Intent, products: Iterable[Product]) -> None:
-    for template in (intent.answer, *intent.phrasings):
-        try:
-            names = placeholders(template)
-        except ValueError as error:
-            raise CatalogueError(f"{_place(path, template)}: {template!r}: {error}.") from error
-        for product in products:
-            for name in names:
-                if name not in product.words:
-                    raise CatalogueError(
-                        f"{_place(path, template)}: intent {intent.id!r} needs {{{name}}}, which "
-                        f"the product {product.id!r} lacks; add the fact or mend the template."
-                    )
+def _check_template(path: Path, intent: Intent, template: str, products: Sequence[Product]) -> None:
+    try:
+        names = placeholders(template)
+    except ValueError as error:
+        raise CatalogueError(f"{_place(path, template)}: {template!r}: {error}.") from error
+    for product in products:
+        missing = [name for name in names if name not in product.words]
+        if missing:
+            raise CatalogueError(
+                f"{_place(path, template)}: intent {intent.id!r} needs {{{missing[0]}}}, which "
+                f"the product {product.id!r} lacks; add the fact or mend the template."
+            )
 
 
-def _check_facts_differ(path: Path, intent: Intent, products: Iterable[Product]) -> None:
-    for name in fact_names(intent):
-        for one, other in permutations(products, 2):
-            for spelling, held in _held(one, other, name):
+def _check_facts(path: Path, intent: Intent, products: Sequence[Product]) -> None:
+    """A product's answer must show its own facts, and no other product's."""
+    for name in intent.fact_names:
+        for one in products:
+            if find_fact(one.fact(name), _answer(intent, one)) is None:
                 raise CatalogueError(
-                    f"{_place(path, intent.id)}: the fact {name!r} of {one.id!r} ({spelling}) is "
-                    f"contained in that of {other.id!r} ({held}), so intent {intent.id!r} cannot "
-                    "tell a wrong answer; change one value."
+                    f"{_place(path, intent.answer)}: the answer of intent {intent.id!r} hides the "
+                    f"fact {name!r} of {one.id!r}; put spaces around {{{name}}}."
+                )
+        for one, other in permutations(products, 2):
+            if find_fact(one.fact(name), _answer(intent, other)):
+                raise CatalogueError(
+                    f"{_place(path, intent.answer)}: the answer about {other.id!r} also shows the "
+                    f"fact {name!r} of {one.id!r} ({one.facts[name].value}), so intent "
+                    f"{intent.id!r} cannot tell a wrong answer; change one value."
                 )
 
 
-def _held(one: Product, other: Product, name: str) -> Iterator[tuple[str, str]]:
-    mine, theirs = one.fact(name), other.fact(name)
-    for spelling in (mine.value, *mine.accepted):
-        for held in (theirs.value, *theirs.accepted):
-            if spelling in held:
-                yield spelling, held
-
-
-def fact_names(intent: Intent) -> tuple[str, ...]:
-    """Gives the facts that an intent's answer must contain, in the order of its template.
-
-    Args:
-        intent: The intent.
-    """
-    forms = {"name", "genitive", "dative", "prepositional"}
-    return tuple(name for name in placeholders(intent.answer) if name not in forms)
+def _answer(intent: Intent, product: Product) -> str:
+    return intent.answer.format_map(product.words)
 
 
 def _place(path: Path, needle: str, *, last: bool = False) -> str:
     """File and line of a text; the file alone when YAML wrote the text otherwise."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    found = [number for number, line in enumerate(lines, 1) if needle in line]
+    found = [
+        number
+        for number, line in enumerate(lines, 1)
+        if re.search(rf"(?<!\w){re.escape(needle)}(?!\w)", line)
+    ]
     return f"{path}:{found[-1 if last else 0]}" if found else str(path)

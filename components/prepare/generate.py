@@ -12,7 +12,6 @@ from typing import Literal
 from components.core.errors import CatalogueError
 from components.core.schemas import Dialogue, Turn
 from components.prepare.catalogue import Bank, Intent, Product, Variation
-from components.prepare.checks import fact_names
 
 SOURCE = "synthetic:built-in-bank"
 LICENCE = "Apache-2.0"
@@ -35,6 +34,15 @@ class _Pair:
     intent: Intent
     product: Product
     split: Split
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One wording of a pair's question, with the number of its family from 1."""
+
+    pair: _Pair
+    family: int
+    text: str
 
 
 def generate(bank: Bank, *, train_rows: int, test_rows: int, seed: int) -> Corpus:
@@ -77,7 +85,7 @@ def _split(bank: Bank, split: Split, rows: int, seed: int, taken: set[str]) -> l
     return dialogues
 
 
-def _streams(bank: Bank, split: Split, rng: random.Random) -> list[Iterator[tuple[_Pair, int, str]]]:
+def _streams(bank: Bank, split: Split, rng: random.Random) -> list[Iterator[_Question]]:
     """One stream of questions for each pair (train) or for each intent (test)."""
     streams = []
     for intent in bank.intents.values():
@@ -88,8 +96,8 @@ def _streams(bank: Bank, split: Split, rng: random.Random) -> list[Iterator[tupl
 
 
 def _round_robin(
-    streams: list[Iterator[tuple[_Pair, int, str]]],
-) -> Iterator[tuple[_Pair, int, str]]:
+    streams: list[Iterator[_Question]],
+) -> Iterator[_Question]:
     while streams:
         alive = []
         for stream in streams:
@@ -100,7 +108,7 @@ def _round_robin(
 
 
 def _deal(
-    stream: Iterator[tuple[_Pair, int, str]],
+    stream: Iterator[_Question],
     dialogues: list[Dialogue],
     taken: set[str],
     rows: int,
@@ -109,18 +117,16 @@ def _deal(
     """Takes the stream's next new question; False when the stream is at its end."""
     if len(dialogues) >= rows:
         return False
-    for pair, family, question in stream:
-        key = question.casefold()
+    for question in stream:
+        key = question.text.casefold()
         if key not in taken:
             taken.add(key)
-            dialogues.append(_dialogue(pair, family, question, seed))
+            dialogues.append(_dialogue(question, seed))
             return True
     return False
 
 
-def _questions(
-    pair: _Pair, variation: Variation, seed: int
-) -> Iterator[tuple[_Pair, int, str]]:
+def _questions(pair: _Pair, variation: Variation, seed: int) -> Iterator[_Question]:
     """The pair's questions: every family in plain words, then again with variations."""
     rng = random.Random(seed)
     phrasings = pair.intent.train if pair.split == "train" else pair.intent.test
@@ -130,7 +136,7 @@ def _questions(
     for turn in range(max(len(variants) for variants in varied)):
         for family, variants in zip(order, varied, strict=True):
             if turn < len(variants):
-                yield pair, family, variants[turn]
+                yield _Question(pair, family + 1, variants[turn])
 
 
 def _variants(plain: str, variation: Variation, rng: random.Random) -> list[str]:
@@ -160,21 +166,21 @@ def _casual(text: str) -> str:
     return text.lower().replace("«", "").replace("»", "").rstrip("?.!")
 
 
-def _dialogue(pair: _Pair, family: int, question: str, seed: int) -> Dialogue:
-    intent, item = pair.intent, pair.product
-    key = hashlib.sha256(f"{seed}:{question}".encode()).hexdigest()
+def _dialogue(question: _Question, seed: int) -> Dialogue:
+    intent, item, split = question.pair.intent, question.pair.product, question.pair.split
+    key = hashlib.sha256(f"{seed}:{question.text}".encode()).hexdigest()
     answer = intent.answer.format_map(item.words)
     return Dialogue(
         dialogue_id=f"dlg-{key[:16]}",
         request_id=f"req-{key[16:32]}",
         response_id=f"rsp-{key[32:48]}",
         user_id=f"usr-{key[48:60]}",
-        turns=(Turn(role="user", content=question), Turn(role="assistant", content=answer)),
+        turns=(Turn(role="user", content=question.text), Turn(role="assistant", content=answer)),
         intent=intent.id,
         product=item.id,
-        phrasing_family=f"{intent.id}/{pair.split}-{family + 1:02d}",
-        facts=tuple(item.fact(name) for name in fact_names(intent)),
+        phrasing_family=f"{intent.id}/{split}-{question.family:02d}",
+        facts=tuple(item.fact(name) for name in intent.fact_names),
         source=SOURCE,
-        split=pair.split,
+        split=split,
         licence=LICENCE,
     )
