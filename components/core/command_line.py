@@ -1,0 +1,48 @@
+"""The one way in which a command ends: exit code and one sentence on stderr."""
+
+import errno
+import os
+import sys
+
+import typer
+
+from components.core.errors import DiskFullError, FinistError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells expect."""
+
+
+def explain(error: BaseException) -> tuple[int, str] | None:
+    """Gives the exit code and the sentence for an error a person can mend.
+
+    Args:
+        error: What a command raised.
+
+    Returns:
+        `(exit code, sentence)`, or None when the error is a defect whose traceback should show.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "Interrupted; run the same command again to go on."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        where = error.filename or os.getcwd()
+        error = DiskFullError(f"No space left on the disk of {where}; free some and run again.")
+    if isinstance(error, FinistError):
+        return error.exit_code, str(error)
+    return None
+
+
+def run(app: typer.Typer) -> None:
+    """Runs a typer application and leaves the process with Finist's exit codes.
+
+    Args:
+        app: The application; its own usage errors keep exit code 2.
+    """
+    try:
+        app(standalone_mode=True)
+    except BaseException as error:
+        explained = explain(error)
+        if explained is None:
+            raise
+        code, sentence = explained
+        print(f"finist: {sentence}", file=sys.stderr)
+        sys.exit(code)

@@ -1,0 +1,50 @@
+"""KFP face of the training stage."""
+
+from kfp import dsl
+from kfp.dsl import HTML, Dataset, Input, Metrics, Model, Output
+
+from components.core.images import image
+
+
+@dsl.component(base_image=image("train"), install_kfp_package=False)
+def base_model(name: str, model: Output[Model]):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    """Brings the base model: weights, tokenizer and chat template."""
+    from pathlib import Path
+
+    from components.train.base_model import materialize
+
+    materialize(name, Path(model.path))
+    model.metadata["base_model"] = name
+
+
+@dsl.component(base_image=image("train"), install_kfp_package=False)
+def sft(  # type: ignore[no-untyped-def]  # noqa: ANN201
+    recipe: dict,
+    base: Input[Model],
+    train: Input[Dataset],
+    test: Input[Dataset],
+    adapter: Output[Model],
+    losses: Output[Dataset],
+    curve: Output[HTML],
+    metrics: Output[Metrics],
+):
+    """Trains a LoRA adapter with cross-entropy on the answers."""
+    from components.train.sft_step import run_step
+
+    paths = {"base": base.path, "train": train.path, "test": test.path, "adapter": adapter.path}
+    summary = run_step(recipe, paths | {"losses": losses.path}, curve.path)
+    for name, value in summary.items():
+        metrics.log_metric(name, value)
+
+
+@dsl.component(base_image=image("train"), install_kfp_package=False)
+def merge(  # type: ignore[no-untyped-def]  # noqa: ANN201
+    base: Input[Model], adapter: Input[Model], merged: Output[Model], metrics: Output[Metrics]
+):
+    """Merges the adapter into the weights and checks the logits."""
+    from pathlib import Path
+
+    from components.train.merge import merge as merge_adapter
+
+    difference = merge_adapter(Path(base.path), Path(adapter.path), Path(merged.path))
+    metrics.log_metric("relative_logit_difference", difference)

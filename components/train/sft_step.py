@@ -1,0 +1,43 @@
+"""The training stage as one call, for KFP and the shell: settings in, adapter and curve out."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from components.core.errors import RecipeError
+from components.core.schemas import LossPoint, read_jsonl
+from components.train.loss_curve import write_html
+from components.train.settings import SftSettings
+from components.train.sft import SftPaths, fine_tune
+
+
+def run_step(recipe: Mapping[str, Any], paths: Mapping[str, str], curve: str) -> dict[str, float]:
+    """Trains, draws the curve, and gives the figures to log.
+
+    Args:
+        recipe: The fields of `SftSettings`.
+        paths: `base`, `train`, `test`, `adapter`, `losses`.
+        curve: The HTML file of the loss curve.
+
+    Returns:
+        The fields of `SftSummary`.
+
+    Raises:
+        RecipeError: The recipe has an unknown key or a value out of range.
+        TrainingError: See `components.train.sft.fine_tune`.
+    """
+    try:
+        settings = SftSettings.model_validate(recipe)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RecipeError(f"The recipe's {where}: {first['msg']}.") from error
+    folders = {name: Path(path) for name, path in paths.items()}
+    checkpoints = Path(os.environ.get("FINIST_HOME", ".finist")) / "checkpoints"
+    summary = fine_tune(settings, SftPaths(**folders, checkpoints=checkpoints))
+    write_html(read_jsonl(folders["losses"], LossPoint), Path(curve))
+    return asdict(summary)

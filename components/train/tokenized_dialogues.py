@@ -1,0 +1,80 @@
+"""Dialogues as token ids, with labels on the assistant's tokens only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from components.core.errors import TrainingError
+from components.core.schemas import Dialogue
+
+IGNORED = -100
+"""Label of a position that carries no loss; the value PyTorch's cross_entropy skips."""
+
+TEMPLATE = Path(__file__).parent.parent / "core" / "templates" / "dialogue.jinja"
+
+
+@dataclass(frozen=True)
+class TokenizedDialogues:
+    """Rows ready for the trainer.
+
+    Attributes:
+        rows: `input_ids` and `labels` of one length each, and the row's `index`.
+        too_long: How many dialogues were left out because they exceed the window.
+    """
+
+    rows: list[dict[str, object]]
+    too_long: int
+
+    def input_ids(self) -> list[list[int]]:
+        """Gives the token ids of every row."""
+        return [row["input_ids"] for row in self.rows]  # type: ignore[misc]
+
+
+def tokenize(
+    dialogues: Sequence[Dialogue],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    first_index: int = 0,
+) -> TokenizedDialogues:
+    """Renders dialogues with the chat template and marks the answers.
+
+    Args:
+        dialogues: What to render.
+        tokenizer: Its chat template must mark answers with `{% generation %}`.
+        max_length: The window, in tokens.
+        first_index: The `index` of the first row kept.
+
+    Returns:
+        The rows, and how many did not fit.
+
+    Raises:
+        TrainingError: No dialogue fits.
+    """
+    pairs = [_ids_and_labels(dialogue, tokenizer) for dialogue in dialogues]
+    kept = [pair for pair in pairs if len(pair[0]) <= max_length]
+    if not kept:
+        raise TrainingError(
+            f"None of {len(pairs)} dialogues fits {max_length} tokens; raise max_length or widen "
+            "the subset in the recipe."
+        )
+    rows: list[dict[str, object]] = [
+        {"input_ids": ids, "labels": labels, "index": first_index + number}
+        for number, (ids, labels) in enumerate(kept)
+    ]
+    return TokenizedDialogues(rows, len(pairs) - len(kept))
+
+
+def _ids_and_labels(
+    dialogue: Dialogue, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[int], list[int]]:
+    encoded = tokenizer.apply_chat_template(
+        [turn.model_dump() for turn in dialogue.turns],
+        return_dict=True,
+        return_assistant_tokens_mask=True,
+    )
+    ids, mask = encoded["input_ids"], encoded["assistant_masks"]
+    end = max(position for position, answer in enumerate(mask) if answer) + 1
+    labels = [token if answer else IGNORED for token, answer in zip(ids, mask, strict=True)]
+    return ids[:end], labels[:end]
