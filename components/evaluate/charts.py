@@ -5,7 +5,7 @@ Matplotlib draws with marker colours; each is then replaced by a CSS variable of
 
 import io
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -99,7 +99,9 @@ def intent_chart(baseline: Sequence[Answer], candidate: Sequence[Answer]) -> str
                 _interval(
                     axes, place - 0.14, theirs[name], BASELINE, label=place == 0 and "baseline"
                 )
-        axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+        counts = Counter(_group(answer, grouped) for answer in candidate if answer.facts)
+        labels = [f"{name.replace('_', ' ')} ({counts[name]})" for name in names]
+        axes.set_yticks(range(len(names)), labels)
         axes.set_ylim(-0.7, len(names) - 0.3)
         _percent(axes, "exact facts stated")
         _legend(axes)
@@ -150,7 +152,7 @@ def latency_chart(contenders: Sequence[Sequence[Answer]], baseline: str) -> str:
             name = answers[0].contender
             colour = BASELINE if name == baseline else TUNED
             axes.step(times, shares, where="post", color=colour, label=name)
-        axes.axvline(ANSWER_LIMIT_SECONDS, color=ACCENT, linestyle="--", label="limit: 2 minutes")
+        axes.axvline(ANSWER_LIMIT_SECONDS, color=ACCENT, linestyle="--", label="2 min limit")
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.set_ylim(0, 103)
@@ -165,9 +167,13 @@ def _by_group(answers: Sequence[Answer], by_category: bool) -> dict[str, Interva
     for answer in answers:
         score = exact_fact_score(answer)
         if score is not None:
-            name = answer.intent.partition("_")[0] if by_category else answer.intent
-            scores[name].append(score)
+            scores[_group(answer, by_category)].append(score)
     return {name: bootstrap_interval(values) for name, values in scores.items()}
+
+
+def _group(answer: Answer, by_category: bool) -> str:
+    """The intent, or its category: what stands before the first underscore."""
+    return answer.intent.partition("_")[0] if by_category else answer.intent
 
 
 def _figure(height: float) -> tuple[Figure, Axes]:

@@ -102,7 +102,6 @@ def _dataset(table: pd.DataFrame) -> Any:
         RegExp,
         SentenceCount,
         TextLength,
-        WordCount,
     )
 
     definition = DataDefinition(
@@ -110,7 +109,6 @@ def _dataset(table: pd.DataFrame) -> Any:
     )
     descriptors = [
         TextLength("question", alias="question length"),
-        WordCount("question", alias="question words"),
         SentenceCount("question", alias="question sentences"),
         NonLetterCharacterPercentage("question", alias="question non-letters"),
         TextLength("answer", alias="answer length"),
