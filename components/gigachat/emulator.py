@@ -25,10 +25,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as ASGIMessage
 
 from components.gigachat.settings import EmulatorSettings
-from components.gigachat.wire import Message, complaint, event
+from components.gigachat.wire import EMULATOR_MODEL, Message, complaint, event
 
-MODEL = "GigaChat-emulator"
-MODELS = (MODEL, "GigaChat", "GigaChat-2", "GigaChat-Pro", "GigaChat-2-Pro", "GigaChat-2-Max")
+MODELS = (
+    EMULATOR_MODEL,
+    "GigaChat",
+    "GigaChat-2",
+    "GigaChat-Pro",
+    "GigaChat-2-Pro",
+    "GigaChat-2-Max",
+)
 """Names that it answers to; in its answers it always calls itself the first."""
 SCOPES = {"GIGACHAT_API_PERS", "GIGACHAT_API_B2B", "GIGACHAT_API_CORP"}
 HEADER = "X-Finist-Emulator"
@@ -109,7 +115,7 @@ class Emulator:
     async def models(self, request: Request) -> dict[str, Any]:
         """Lists the one model."""
         self._authorize(request)
-        entry = {"id": MODEL, "object": "model", "owned_by": "finist-emulator"}
+        entry = {"id": EMULATOR_MODEL, "object": "model", "owned_by": "finist-emulator"}
         return {"object": "list", "data": [entry]}
 
     async def chat(self, request: Request) -> Response:
@@ -193,6 +199,8 @@ class SayEmulator:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on and marks the answer's head."""
+
         async def named(message: ASGIMessage) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -256,7 +264,7 @@ def _completion(whole: ChatCompletion) -> dict[str, Any]:
 
 
 def _head(kind: str) -> dict[str, Any]:
-    return {"object": kind, "created": int(time.time()), "model": MODEL}
+    return {"object": kind, "created": int(time.time()), "model": EMULATOR_MODEL}
 
 
 def _usage(spent: openai.types.CompletionUsage | None) -> dict[str, int]:

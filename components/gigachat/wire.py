@@ -81,6 +81,8 @@ class ChatRequest(_Frozen):
         return {key: value for key, value in payload.items() if value is not None}
 
 
+EMULATOR_MODEL = "GigaChat-emulator"
+"""What the emulator calls itself, so that no answer of its passes for GigaChat's."""
 ERROR_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",

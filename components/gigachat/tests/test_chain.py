@@ -18,6 +18,7 @@ from components.core.errors import BadInputError, MissingSecretError
 from components.gigachat import adapter, emulator
 from components.gigachat.settings import AdapterSettings, EmulatorSettings, adapter_settings
 from components.gigachat.tests.fake_openai import FakeOpenAI, serving
+from components.gigachat.wire import EMULATOR_MODEL
 
 KEY = base64.b64encode(b"client:secret").decode()
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Какая ставка?"}]
@@ -75,7 +76,7 @@ def test_whole_answer_with_usage(chain: Chain) -> None:
     assert answer.choices[0].finish_reason == "stop"
     assert answer.usage is not None
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (7, 3)
-    assert answer.model == emulator.MODEL
+    assert answer.model == EMULATOR_MODEL
 
 
 def test_what_reaches_the_model(chain: Chain) -> None:
@@ -168,7 +169,7 @@ def test_gigachat_away_is_502(chain: Chain) -> None:
 def test_expired_token_is_renewed_by_the_library(chain: Chain) -> None:
     chain.client.models.list()
     chain.seconds_ahead[0] += 1801
-    assert [model.id for model in chain.client.models.list()] == [emulator.MODEL]
+    assert [model.id for model in chain.client.models.list()] == [EMULATOR_MODEL]
 
 
 def test_unknown_model_and_parameter_are_refused(chain: Chain) -> None:
