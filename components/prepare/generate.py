@@ -73,16 +73,16 @@ def generate(bank: Bank, *, train_rows: int, test_rows: int, seed: int) -> Corpu
 def _split(bank: Bank, split: Split, rows: int, seed: int, taken: set[str]) -> list[Dialogue]:
     rng = random.Random(f"{seed}:{split}")
     streams = _streams(bank, split, rng)
-    dialogues: list[Dialogue] = []
-    while streams and len(dialogues) < rows:
-        streams = [s for s in streams if _deal(s, dialogues, taken, rows, seed)]
-    if len(dialogues) < rows:
+    questions: list[_Question] = []
+    while streams and len(questions) < rows:
+        streams = [s for s in streams if len(questions) < rows and _deal(s, questions, taken)]
+    if len(questions) < rows:
         raise CatalogueError(
-            f"The bank gives {len(dialogues)} distinct {split} dialogues, {rows} were asked: "
-            f"{rows - len(dialogues)} too few; add products or phrasings, or ask for fewer."
+            f"The bank gives {len(questions)} distinct {split} dialogues, {rows} were asked: "
+            f"{rows - len(questions)} too few; add products or phrasings, or ask for fewer."
         )
-    rng.shuffle(dialogues)
-    return dialogues
+    rng.shuffle(questions)
+    return [_dialogue(question, seed) for question in questions]
 
 
 def _streams(bank: Bank, split: Split, rng: random.Random) -> list[Iterator[_Question]]:
@@ -107,21 +107,13 @@ def _round_robin(
         streams = alive
 
 
-def _deal(
-    stream: Iterator[_Question],
-    dialogues: list[Dialogue],
-    taken: set[str],
-    rows: int,
-    seed: int,
-) -> bool:
+def _deal(stream: Iterator[_Question], questions: list[_Question], taken: set[str]) -> bool:
     """Takes the stream's next new question; False when the stream is at its end."""
-    if len(dialogues) >= rows:
-        return False
     for question in stream:
         key = question.text.casefold()
         if key not in taken:
             taken.add(key)
-            dialogues.append(_dialogue(question, seed))
+            questions.append(question)
             return True
     return False
 

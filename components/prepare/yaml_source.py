@@ -30,10 +30,11 @@ def load_yaml(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate(yaml.CSafeLoader("").construct_document(root))
     except ValidationError as error:
-        first = error.errors()[0]
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         line = line_of(root, first["loc"])
-        raise CatalogueError(f"{path}:{line}: {where}: {_explained(first, model)}.") from error
+        problem = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+        raise CatalogueError(f"{path}:{line}: {where}: {problem}; see the README.") from error
 
 
 def _compose(path: Path) -> yaml.Node:
@@ -86,10 +87,3 @@ def line_of(node: yaml.Node, location: tuple[str | int, ...]) -> int:
                 break
             node, line = pair[1], pair[0].start_mark.line + 1
     return line
-
-
-def _explained(first: object, model: type[BaseModel]) -> str:
-    assert isinstance(first, dict)
-    if first["type"] == "extra_forbidden":
-        return "unknown key; remove it or see the README for the keys that are known"
-    return str(first["msg"])

@@ -1,6 +1,7 @@
 """Generation: counts, splits, facts, determinism; and the whole step through its command line."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -14,7 +15,7 @@ from components.core.schemas import Dialogue, read_jsonl
 from components.prepare.catalogue import Bank
 from components.prepare.dataset import prepare_dataset
 from components.prepare.generate import Corpus, generate
-from components.prepare.load import load_bank
+from components.prepare.load import BANK, load_bank
 
 TRAIN_ROWS, TEST_ROWS = 10_000, 700
 
@@ -107,14 +108,23 @@ def test_seed_decides(bank: Bank, corpus: Corpus) -> None:
     assert other.train != corpus.train
 
 
-@pytest.mark.parametrize(
-    ("train_rows", "test_rows", "split"), [(10**6, 1, "train"), (1, 10**6, "test")]
-)
-def test_too_much_asked_says_by_how_much(
-    bank: Bank, train_rows: int, test_rows: int, split: str
-) -> None:
-    with pytest.raises(CatalogueError, match=rf"distinct {split} dialogues.*: \d+ too few"):
-        generate(bank, train_rows=train_rows, test_rows=test_rows, seed=7)
+@pytest.fixture
+def small_bank(tmp_path: Path) -> Path:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    for name in ("accounts.yaml", "variation.yaml"):
+        shutil.copy(BANK / name, folder)
+    return folder
+
+
+@pytest.mark.parametrize(("train_rows", "test_rows"), [(10**6, 1), (1, 10**6)])
+def test_too_much_asked_says_by_how_much(small_bank: Path, train_rows: int, test_rows: int) -> None:
+    with pytest.raises(CatalogueError) as error:
+        generate(load_bank(small_bank), train_rows=train_rows, test_rows=test_rows, seed=7)
+    given, asked, missing = map(int, re.findall(r"\d+", str(error.value)))
+    assert 1000 < given < 10**6
+    assert asked == 10**6
+    assert missing == asked - given
 
 
 def test_one_file_for_two_outputs_is_refused(tmp_path: Path) -> None:
@@ -157,7 +167,6 @@ def test_command_writes_the_same_bytes_twice(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (("--bank", "nowhere"), "finist: nowhere is no bank"),
-        (("--train-rows", "1000000"), "too few"),
         (("--train-rows", "0"), "Invalid value"),
     ],
 )
@@ -169,3 +178,10 @@ def test_command_refuses_with_exit_code_2(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_command_says_that_a_bank_is_too_small(tmp_path: Path, small_bank: Path) -> None:
+    done = command(tmp_path, "--bank", str(small_bank), "--train-rows", "100000")
+    assert done.returncode == 2
+    assert "too few" in done.stderr
+    assert list(tmp_path.iterdir()) == [small_bank]
