@@ -37,19 +37,20 @@ def prepare_dataset(
         CatalogueError: The bank cannot be used, or is too small for what was asked.
         BadInputError: Two outputs are one file, or a number of rows is not positive.
     """
-    outputs = [path.absolute() for path in (train, test, card)]
-    if len(set(outputs)) < len(outputs):
-        raise BadInputError(f"{train}, {test} and {card} must be three different files.")
-    if min(train_rows, test_rows) < 1:
-        raise BadInputError(
-            f"Ask for at least 1 row of each: {train_rows} train, {test_rows} test."
-        )
+    _refuse_bad_request((train, test, card), (train_rows, test_rows))
     bank = load_bank(bank_directory)
     corpus = generate(bank, train_rows=train_rows, test_rows=test_rows, seed=seed)
     write_jsonl(train, corpus.train)
     write_jsonl(test, corpus.test)
     _write_text(card, data_card(bank, corpus, seed))
     return corpus
+
+
+def _refuse_bad_request(outputs: tuple[Path, ...], rows: tuple[int, ...]) -> None:
+    if len({path.absolute() for path in outputs}) < len(outputs):
+        raise BadInputError(f"{', '.join(map(str, outputs))} must be three different files.")
+    if min(rows) < 1:
+        raise BadInputError(f"Ask for at least 1 row of each split, not {rows[0]} and {rows[1]}.")
 
 
 def _write_text(path: Path, text: str) -> None:
