@@ -45,7 +45,7 @@ def dialogue(number: int) -> Dialogue:
 
 
 def canned(question: str) -> Canned:
-    return SPECIAL.get(question, Canned(f"ставка {question.split()[-1]} %"))
+    return SPECIAL.get(question, Canned(f"ставка {question.rsplit(maxsplit=1)[-1]} %"))
 
 
 @pytest.fixture
