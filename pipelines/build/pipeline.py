@@ -1,0 +1,122 @@
+"""The build pipeline: data, fine-tuning, weights in S3, a model server, evaluation, watch.
+
+One function for both places. `Place` says what differs: nothing on a laptop but where the server
+is started; GPUs, secrets, retries in a cluster (`pipelines.cluster`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from kfp import dsl
+
+from components.deploy.component import deploy
+from components.evaluate.component import answer, leaderboard
+from components.monitor.component import watch
+from components.prepare.component import prepare
+from components.publish.component import publish
+from components.train.component import base_model as fetch_base_model
+from components.train.component import merge, sft
+
+Task = Any
+"""A `kfp.dsl.PipelineTask`; kfp's own types are not exported."""
+
+
+def _leave(task: Task) -> None:
+    """Changes nothing: what a task needs on a laptop."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What tasks need where the pipeline runs."""
+
+    every: Callable[[Task], None] = field(default=_leave)
+    """Applied to each task: caching, retries, timeouts."""
+    store: Callable[[Task], None] = field(default=_leave)
+    """Applied to tasks that speak to S3."""
+    train: Callable[[Task], None] = field(default=_leave)
+    """Applied to tasks that train: GPUs."""
+    server: Callable[[Task], None] = field(default=_leave)
+    """Applied to the task that starts a model server."""
+
+
+def build_pipeline(place: Place) -> Any:
+    """Gives the build pipeline for a place.
+
+    Args:
+        place: What tasks need there.
+
+    Returns:
+        A KFP pipeline: call it to run under `kfp.local`, compile it for a cluster.
+    """
+
+    @dsl.pipeline(name="finist-build", description="From data to a compared candidate.")
+    def build(
+        recipe: dict,  # type: ignore[type-arg]  # KFP knows plain dict
+        subset: str,
+        base_model: str = "smollm2-135m-instruct",
+        baseline_endpoint: str = "http://finist-gigachat-adapter/v1",
+        baseline_model: str = "GigaChat",
+        baseline_prompt: str = "",
+        emulated_baseline: bool = False,
+        model_name: str = "finist-assistant",
+        profile: str = "a100x4",
+        seed: int = 7,
+        train_rows: int = 10_000,
+        test_rows: int = 700,
+        questions: int = 0,
+        max_tokens: int = 256,
+        concurrency: int = 32,
+    ):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        data = prepare(seed=seed, train_rows=train_rows, test_rows=test_rows)
+        asked = {
+            "questions": questions,
+            "max_tokens": max_tokens,
+            "concurrency": concurrency,
+            "test": data.outputs["test"],
+            "subset": subset,
+        }
+        baseline = answer(
+            contender="gigachat",
+            endpoint=baseline_endpoint,
+            model=baseline_model,
+            prompt=baseline_prompt,
+            **asked,
+        ).set_display_name("answer-baseline")
+        base = fetch_base_model(name=base_model)
+        tuned = sft(
+            recipe=recipe,
+            base=base.outputs["model"],
+            train=data.outputs["train"],
+            test=data.outputs["test"],
+        )
+        merged = merge(base=base.outputs["model"], adapter=tuned.outputs["adapter"])
+        published = publish(model=merged.outputs["merged"], name=model_name)
+        server = deploy(
+            name="tuned",
+            storage_uri=published.outputs["model_uri"],
+            served_model_name="tuned",
+            profile=profile,
+        )
+        candidate = answer(
+            contender="tuned", endpoint=server.outputs["endpoint"], model="tuned", **asked
+        ).set_display_name("answer-tuned")
+        drift = watch(reference=data.outputs["train"], current=candidate.outputs["answers"])
+        board = leaderboard(
+            baseline=baseline.outputs["answers"],
+            candidate=candidate.outputs["answers"],
+            losses=tuned.outputs["losses"],
+            emulated_baseline=emulated_baseline,
+            watch_link="watch.html",
+            data_card_link="data_card.html",
+        )
+        everything = (data, baseline, base, tuned, merged, published, server, candidate, drift)
+        for task in (*everything, board):
+            place.every(task)
+        for task in (base, published, server):
+            place.store(task)
+        for task in (tuned, merged):
+            place.train(task)
+        place.server(server)
+
+    return build
