@@ -57,10 +57,10 @@ def start(
         DeployError: The supervisor did not start.
     """
     home, ports = home or home_directory(), ports or {}
-    home.mkdir(parents=True, exist_ok=True)
     running = status(home)
     if running is None:
         stop(home)  # clears what a killed supervisor left
+    deploy_directory(home).mkdir(parents=True, exist_ok=True)
     already = running.services if running else {}
     for name, port in ports.items():
         if name not in already:
@@ -218,6 +218,11 @@ def store_environment(home: Path | None = None) -> dict[str, str]:
     """
     home = home or home_directory()
     return s3.store_environment(_s3_url(home), load_or_create(home))
+
+
+def deploy_directory(home: Path | None = None) -> Path:
+    """Gives the folder where InferenceService files are followed (`FINIST_DEPLOY_DIRECTORY`)."""
+    return (home or home_directory()) / inference.FOLDER
 
 
 def _s3_url(home: Path) -> str:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Takes the place of the serve environment's Python: a tiny OpenAI server on vLLM's options.
 
-`FAKE_VLLM_FAIL=1` makes it end with an error at once.
+`FAKE_VLLM_FAIL=1` makes it end with an error at once; `FAKE_VLLM_SLOW=1` never gets ready.
 """
 
 import argparse
@@ -26,7 +26,10 @@ USAGE = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.reply("application/json", b"{}")
+        if os.environ.get("FAKE_VLLM_SLOW"):
+            self.send_error(503)
+        else:
+            self.reply("application/json", b"{}")
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
