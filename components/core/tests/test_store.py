@@ -1,0 +1,150 @@
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from components.core import store
+from components.core.errors import BadInputError, IntegrityError, StorageError
+from components.core.settings import StoreSettings
+
+BIG = 20 * 1024**2  # over the multipart threshold
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("files")
+    (root / "inner").mkdir()
+    (root / "inner" / "имя с пробелом.txt").write_text("привет", encoding="utf-8")
+    (root / "big.bin").write_bytes(bytes(range(256)) * (BIG // 256))
+    (root / "empty").touch()
+    return root
+
+
+def address(settings: StoreSettings, request: pytest.FixtureRequest) -> str:
+    return f"s3://{settings.bucket}/tests/{request.node.name}"
+
+
+def test_what_goes_up_comes_down(
+    s3_store: StoreSettings, directory: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    uri = address(s3_store, request)
+    manifest = store.upload_directory(s3_store, directory, uri)
+    copy = store.download_directory(s3_store, uri, tmp_path / "copy")
+    assert store.describe_directory(copy) == manifest == store.read_manifest(s3_store, uri)
+    assert (copy / "inner" / "имя с пробелом.txt").read_text(encoding="utf-8") == "привет"
+    assert manifest.total_bytes == BIG + len("привет".encode())
+
+
+def test_second_download_leaves_right_files_alone(
+    s3_store: StoreSettings, directory: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    uri = address(s3_store, request)
+    store.upload_directory(s3_store, directory, uri)
+    copy = store.download_directory(s3_store, uri, tmp_path / "copy")
+    before = (copy / "big.bin").stat().st_ino
+    store.download_directory(s3_store, uri, copy)
+    assert (copy / "big.bin").stat().st_ino == before
+    (copy / "big.bin").write_bytes(b"spoilt")
+    store.download_directory(s3_store, uri, copy)
+    assert (copy / "big.bin").stat().st_size == BIG
+
+
+def test_one_flipped_bit_is_caught(
+    s3_store: StoreSettings, directory: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    uri = address(s3_store, request)
+    store.upload_directory(s3_store, directory, uri)
+    place = store.parse_uri(uri)
+    spoilt = bytearray((directory / "big.bin").read_bytes())
+    spoilt[BIG // 2] ^= 1
+    store.client(s3_store).put_object(
+        Bucket=place.bucket, Key=place.key("big.bin"), Body=bytes(spoilt)
+    )
+    with pytest.raises(IntegrityError, match=r"big\.bin"):
+        store.download_directory(s3_store, uri, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_an_upload_without_manifest_does_not_exist(
+    s3_store: StoreSettings, directory: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    uri = address(s3_store, request)
+    store.upload_directory(s3_store, directory, uri)
+    place = store.parse_uri(uri)
+    store.client(s3_store).delete_object(Bucket=place.bucket, Key=place.key(store.MANIFEST_NAME))
+    assert store.read_manifest(s3_store, uri) is None
+    with pytest.raises(StorageError, match=store.MANIFEST_NAME):
+        store.download_directory(s3_store, uri, tmp_path / "copy")
+
+
+def test_a_download_never_replaces_other_files(
+    s3_store: StoreSettings, directory: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    uri = address(s3_store, request)
+    store.upload_directory(s3_store, directory, uri)
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(BadInputError, match="holds other files"):
+        store.download_directory(s3_store, uri, tmp_path)
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+def test_wrong_secret_names_the_key_and_not_the_secret(
+    s3_store: StoreSettings, directory: Path
+) -> None:
+    wrong = s3_store.model_copy(update={"secret_key": SecretStr("not-the-secret")})
+    with pytest.raises(StorageError, match="SignatureDoesNotMatch") as caught:
+        store.upload_directory(wrong, directory, f"s3://{s3_store.bucket}/refused")
+    assert f"s3://{s3_store.bucket}/refused/big.bin" in str(caught.value)
+    assert "not-the-secret" not in str(caught.value)
+
+
+def test_server_away_is_one_sentence() -> None:
+    away = StoreSettings(
+        endpoint_url="http://127.0.0.1:1", access_key="a", secret_key=SecretStr("b")
+    )
+    with pytest.raises(StorageError, match="AWS_ENDPOINT_URL"):
+        store.ensure_bucket(away)
+
+
+def test_missing_bucket_is_named(s3_store: StoreSettings, directory: Path) -> None:
+    with pytest.raises(StorageError, match="s3://no-such-bucket/x"):
+        store.upload_directory(s3_store, directory, "s3://no-such-bucket/x")
+
+
+def test_json_round_trip_and_absence(s3_store: StoreSettings) -> None:
+    where = f"s3://{s3_store.bucket}/tests/one.json"
+    assert store.get_json(s3_store, where) is None
+    store.put_json(s3_store, where, {"ключ": 1})
+    assert store.get_json(s3_store, where) == {"ключ": 1}
+
+
+def test_broken_manifest_is_named(s3_store: StoreSettings) -> None:
+    uri = f"s3://{s3_store.bucket}/tests/broken"
+    for content in ({"files": [{"path": "../up", "size": 1, "sha256": "0" * 64}]}, [1]):
+        store.put_json(s3_store, f"{uri}/{store.MANIFEST_NAME}", content)
+        with pytest.raises(IntegrityError, match=uri):
+            store.read_manifest(s3_store, uri)
+
+
+@pytest.mark.parametrize("uri", ["", "bucket/x", "s3://", "s3:///x", "http://b/x"])
+def test_bad_addresses_are_refused(uri: str) -> None:
+    with pytest.raises(BadInputError, match="s3://bucket/prefix"):
+        store.parse_uri(uri)
+
+
+def test_empty_or_absent_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="no files"):
+        store.describe_directory(tmp_path)
+    with pytest.raises(BadInputError, match="no files"):
+        store.describe_directory(tmp_path / "absent")
+
+
+def test_content_hash_depends_on_bytes_and_names_only(tmp_path: Path) -> None:
+    for folder, name in (("one", "a"), ("two", "a"), ("three", "b")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text(json.dumps(folder == "none"))
+    one, two, three = (
+        store.describe_directory(tmp_path / f).content_hash for f in ("one", "two", "three")
+    )
+    assert one == two != three
