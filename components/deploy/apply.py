@@ -1,0 +1,40 @@
+"""Deploys a model server: a folder on a laptop, Kubernetes elsewhere."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+from components.deploy import directory, kubernetes_api
+from components.deploy.inference_service import build
+from components.deploy.settings import DeploySettings, ModelServer
+from components.deploy.waiting import wait
+
+DIRECTORY_VARIABLE = "FINIST_DEPLOY_DIRECTORY"
+"""Environment variable: the folder that the laptop's supervisor watches."""
+DIRECTORY_SECONDS = 0.5
+CLUSTER_SECONDS = 5.0
+
+
+def deploy_model(server: ModelServer, settings: DeploySettings) -> str:
+    """Applies the InferenceService and waits until it answers.
+
+    Args:
+        server: What is served.
+        settings: How.
+
+    Returns:
+        URL of its OpenAI API, with `/v1`.
+
+    Raises:
+        DeployError: It was refused, failed, or was not ready in `settings.ready_seconds`.
+    """
+    folder = os.environ.get(DIRECTORY_VARIABLE)
+    content = build(server, settings)
+    if folder:
+        path = directory.write(content, Path(folder))
+        look = partial(directory.look, path)
+        return wait(server.name, look, settings.ready_seconds, DIRECTORY_SECONDS)
+    with kubernetes_api.connect() as api:
+        kubernetes_api.apply(api, content)
+        look = partial(kubernetes_api.look, api, content)
+        return wait(server.name, look, settings.ready_seconds, CLUSTER_SECONDS)

@@ -1,0 +1,29 @@
+"""KFP face of the deployment: `deploy`."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.core.images import image
+
+
+@dsl.component(base_image=image("base"), install_kfp_package=False)
+def deploy(  # type: ignore[valid-type]
+    name: str, storage_uri: str, served_model_name: str, profile: str
+) -> NamedTuple("Outputs", endpoint=str):
+    """Starts a model server and waits until it answers.
+
+    Args:
+        name: Name of the InferenceService.
+        storage_uri: Where the weights are, `s3://...`.
+        served_model_name: The name that clients write into `model`.
+        profile: A file of `profiles/`: `laptop` or `a100x4`.
+
+    Returns:
+        endpoint: URL of its OpenAI API, with `/v1`.
+    """
+    from components.deploy.apply import deploy_model
+    from components.deploy.settings import model_server, read_profile
+
+    server = model_server(name, storage_uri, served_model_name)
+    return (deploy_model(server, read_profile(profile)),)
