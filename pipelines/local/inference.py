@@ -4,6 +4,7 @@
 stands `<name>.status.json`.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -121,6 +122,15 @@ def parse(text: str, source: Path) -> InferenceService:
     if found.name != source.stem:
         raise BadInputError(f"{source}: the object's name is {found.name}; name the file so.")
     return found
+
+
+def read_texts(folder: Path) -> dict[str, str]:
+    """Reads every object's YAML, by name; one that goes meanwhile is skipped."""
+    texts: dict[str, str] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        with contextlib.suppress(FileNotFoundError):
+            texts[path.stem] = path.read_text(encoding="utf-8", errors="replace")
+    return texts
 
 
 def write(home: Path, content: Mapping[str, Any]) -> Path:

@@ -27,6 +27,8 @@ from pipelines.local.state import StackState, home_directory, read_desired, writ
 from pipelines.local.vllm import serve_python, this_cpu, vllm_launch
 
 TICK_SECONDS = 0.2
+GAVE_UP = "gave up"
+"""How a status message begins when waiting is in vain; the deploy step looks for it."""
 BASELINE = "baseline"
 """The InferenceService whose model answers behind the emulator of GigaChat."""
 
@@ -82,15 +84,14 @@ class Supervisor:
     def _take_objects(self) -> None:
         """Compares the InferenceService files with the model servers that run."""
         folder = self.home / inference.FOLDER
-        found = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+        found = inference.read_texts(folder)
         for name in set(self.objects) - set(found):
             self._drop(name)
-        for name, path in found.items():
-            text = path.read_text(encoding="utf-8")
+        for name, text in found.items():
             if self.objects.get(name) != text:
                 self._drop(name)
                 self.objects[name] = text
-                self._serve(name, text, path)
+                self._serve(name, text, folder / f"{name}.yaml")
 
     def _serve(self, name: str, text: str, path: Path) -> None:
         try:
@@ -166,9 +167,11 @@ class Supervisor:
 
     def _status(self, name: str) -> Status:
         if name in self.rejected:
-            return Status(ready=False, url="", message=self.rejected[name])
+            return Status(ready=False, url="", message=f"{GAVE_UP}: {self.rejected[name]}")
         state = self.services[name].state()
         message = state.message or state.phase
+        if state.phase == "failed" and not message.startswith(GAVE_UP):
+            message = f"{GAVE_UP}: {message}"
         return Status(ready=state.phase == "ready", url=state.url, message=message)
 
 
