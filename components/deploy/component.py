@@ -8,9 +8,12 @@ from components.core.images import image
 
 
 @dsl.component(base_image=image("base"), install_kfp_package=False)
-def deploy(  # type: ignore[valid-type]
-    name: str, storage_uri: str, served_model_name: str, profile: str
-) -> NamedTuple("Outputs", endpoint=str):
+def deploy(
+    name: str,
+    storage_uri: str,
+    served_model_name: str,
+    profile: str,
+) -> NamedTuple("Outputs", endpoint=str):  # type: ignore[valid-type]
     """Starts a model server and waits until it answers.
 
     Args:
