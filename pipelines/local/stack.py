@@ -4,6 +4,7 @@ Every function takes the folder of the laptop's state last; left out, it is `.fi
 repository or what `FINIST_HOME` says.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -257,10 +258,13 @@ def _waiting(names: Iterable[str], home: Path) -> tuple[dict[str, str], dict[str
 def _start_supervisor(home: Path) -> StackState:
     logs = home / "logs"
     logs.mkdir(exist_ok=True)
+    # What training asks of glibc's allocator (large pads, no trimming) would cost servers gigabytes.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
     with (logs / "supervisor.log").open("wb") as log:
         subprocess.run(
             [sys.executable, "-m", "pipelines.local.supervisor", str(home)],
             cwd=REPOSITORY,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
