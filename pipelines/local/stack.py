@@ -258,7 +258,7 @@ def _waiting(names: Iterable[str], home: Path) -> tuple[dict[str, str], dict[str
 def _start_supervisor(home: Path) -> StackState:
     logs = home / "logs"
     logs.mkdir(exist_ok=True)
-    # What training asks of glibc's allocator (large pads, no trimming) would cost servers gigabytes.
+    # Training asks glibc for large pads and no trimming; servers would pay for it in memory.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
     with (logs / "supervisor.log").open("wb") as log:
         subprocess.run(
