@@ -46,7 +46,7 @@ format: $(VENV)/.installed ## rewrite the code in the house style
 	$(BIN)/ruff format .
 
 bench: install ## timings; they report, they never fail a test
-	for bench in tests/bench/*.py; do echo "== $$bench"; $(BIN)/python "$$bench"; done
+	shopt -s nullglob; for bench in tests/bench/*.py; do echo "== $$bench"; $(BIN)/python "$$bench"; done
 
 lock: $(UV) ## solve images/*/requirements.in again (UPGRADE=--upgrade for newer versions)
 	images/lock.sh $(abspath $(UV)) $(abspath $(BIN)/python) $(UPGRADE)
