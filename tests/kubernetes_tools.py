@@ -75,18 +75,28 @@ def run_helm(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def template(*arguments: str) -> list[Object]:
-    """Renders the chart as release `finist` in namespace `finist`."""
+    """Renders the chart as release `finist` in namespace `finist`; fresh objects each time."""
+    return objects(_template_text(*arguments))
+
+
+@cache
+def _template_text(*arguments: str) -> str:
     done = run_helm("template", "finist", str(CHART), "--namespace=finist", *arguments)
     assert done.returncode == 0, done.stderr
-    return objects(done.stdout)
+    return done.stdout
 
 
 def kustomize(folder: Path) -> list[Object]:
-    """Builds a kustomization, the chart included."""
+    """Builds a kustomization, the chart included; fresh objects each time."""
+    return objects(_kustomize_text(folder))
+
+
+@cache
+def _kustomize_text(folder: Path) -> str:
     command = [kubectl(), "kustomize", "--enable-helm", f"--helm-command={helm()}", folder]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return objects(done.stdout)
+    return done.stdout
 
 
 def objects(text: str) -> list[Object]:

@@ -14,22 +14,22 @@ from pipelines.cluster import STORE_KEYS, ClusterSettings, on_gpus, place
 from tests.kubernetes_tools import REPOSITORY, kustomize, overlay_values
 
 
-@dsl.component(base_image=image("base"), install_kfp_package=False)
+@dsl.component(base_image=image("base"), install_kfp_package=False)  # type: ignore[untyped-decorator]
 def plain() -> str:
     return "x"
 
 
-@dsl.component(base_image=image("train"), install_kfp_package=False)
+@dsl.component(base_image=image("train"), install_kfp_package=False)  # type: ignore[untyped-decorator]
 def trained(text: str) -> str:
     return text
 
 
-@dsl.component(base_image=image("base"), install_kfp_package=False)
+@dsl.component(base_image=image("base"), install_kfp_package=False)  # type: ignore[untyped-decorator]
 def served(text: str) -> str:
     return text
 
 
-@dsl.pipeline(name="placed")
+@dsl.pipeline(name="placed")  # type: ignore[untyped-decorator]
 def placed() -> None:
     cluster = place()
     first = plain()
