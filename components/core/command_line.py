@@ -1,8 +1,8 @@
 """The one way in which a command ends: exit code and one sentence on stderr."""
 
 import errno
-import os
 import sys
+from pathlib import Path
 
 import typer
 
@@ -24,7 +24,7 @@ def explain(error: BaseException) -> tuple[int, str] | None:
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, "Interrupted; run the same command again to go on."
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        where = error.filename or os.getcwd()
+        where = error.filename or Path.cwd()
         error = DiskFullError(f"No space left on the disk of {where}; free some and run again.")
     if isinstance(error, FinistError):
         return error.exit_code, str(error)
