@@ -28,6 +28,51 @@ BaseModel = Annotated[
 
 
 @app.command()
+def demo(
+    recipe: Annotated[
+        Path, typer.Option(help="A build recipe: a YAML file, or the name of one in recipes/.")
+    ] = Path("smollm2-135m-laptop"),
+    base_model: BaseModel = DEFAULT_BASE,
+) -> None:
+    """Run the whole loop here: data, training, S3, serving, evaluation, report.
+
+    What a run has done is kept: a second run takes it from the cache, an interrupted training
+    goes on from its last checkpoint.
+
+    Example: finist demo
+
+    Example: finist demo --recipe my-recipe.yaml --base-model ~/models/SmolLM2-360M-Instruct
+    """
+    from pipelines.local import demo as loop
+    from pipelines.local.state import home_directory
+
+    checkpoint = _checkpoint(base_model, home_directory() / "models" / "base")
+    report = loop.run(recipe, checkpoint, console)
+    console.print(f"report: {report}")
+    console.print(
+        'talk to the model: finist up, then finist ask "Какая ставка по вкладу «Сокол»?", '
+        "then finist down"
+    )
+
+
+@app.command()
+def compile(
+    package: Annotated[Path, typer.Argument(help="The KFP package to write, .yaml.")],
+    recipe: Annotated[
+        Path, typer.Option(help="A build recipe: a YAML file, or the name of one in recipes/.")
+    ] = Path("smollm2-135m-laptop"),
+) -> None:
+    """Write the build pipeline as a KFP package for a cluster.
+
+    Example: finist compile build.yaml --recipe smollm2-135m-laptop
+    """
+    from pipelines.build.compile import write_package
+
+    write_package(recipe, package)
+    console.print(f"wrote {package}; upload it in the KFP UI, or with kfp pipeline create")
+
+
+@app.command()
 def up(
     base_model: BaseModel = DEFAULT_BASE,
     s3_port: Annotated[

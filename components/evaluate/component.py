@@ -19,6 +19,7 @@ def answer(
     subset: str = "{}",
     prompt: str = "",
     api_key_env: str = "",
+    weights: str = "",
 ) -> None:
     """Asks a contender the test questions.
 
@@ -35,6 +36,8 @@ def answer(
         subset: The recipe's `subset:` section as JSON.
         prompt: A file of `prompts/` sent as the system message; empty for none.
         api_key_env: Name of the environment variable that holds the key; empty for none.
+        weights: Address of the weights that are served. Two models may answer at one endpoint,
+            one after the other: this tells their answers apart in the cache and in the lineage.
     """
     from pathlib import Path
 
@@ -48,6 +51,7 @@ def answer(
     who = Contender(name=contender, endpoint=where, prompt=prompt, asking=how)
     part = Subset.model_validate_json(subset)
     found = answer_file(Path(test.path), Path(answers.path), who, questions, part)
+    answers.metadata["weights"] = weights
     for name, value in flat(measure(found)).items():
         metrics.log_metric(name, value)
 

@@ -20,7 +20,7 @@ from components.train.frozen_layers import pad, run_layers
 from components.train.tokenized_dialogues import IGNORED
 
 
-class AnswerLossTrainer(SFTTrainer):  # type: ignore[misc]
+class AnswerLossTrainer(SFTTrainer):
     """SFT with cross-entropy on the assistant's tokens, skipping frozen lower layers.
 
     Attributes:

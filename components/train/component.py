@@ -14,12 +14,12 @@ def base_model(name: str, model: Output[Model]):  # type: ignore[no-untyped-def]
     from components.train.base_model import materialize
 
     materialize(name, Path(model.path))
-    model.metadata["base_model"] = name
+    model.metadata["base_model"] = name.rsplit("/", 1)[-1]
 
 
 @dsl.component(base_image=image("train"), install_kfp_package=False)
 def sft(  # type: ignore[no-untyped-def]  # noqa: ANN201
-    recipe: dict,
+    recipe: dict,  # type: ignore[type-arg]
     base: Input[Model],
     train: Input[Dataset],
     test: Input[Dataset],
@@ -33,8 +33,10 @@ def sft(  # type: ignore[no-untyped-def]  # noqa: ANN201
 
     paths = {"base": base.path, "train": train.path, "test": test.path, "adapter": adapter.path}
     summary = run_step(recipe, paths | {"losses": losses.path}, curve.path)
+    adapter.metadata["base_model"] = base.metadata.get("base_model", "")
     for name, value in summary.items():
         metrics.log_metric(name, value)
+        adapter.metadata[name] = value
 
 
 @dsl.component(base_image=image("train"), install_kfp_package=False)
@@ -47,4 +49,5 @@ def merge(  # type: ignore[no-untyped-def]  # noqa: ANN201
     from components.train.merge import merge as merge_adapter
 
     difference = merge_adapter(Path(base.path), Path(adapter.path), Path(merged.path))
+    merged.metadata.update(adapter.metadata)
     metrics.log_metric("relative_logit_difference", difference)

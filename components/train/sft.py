@@ -24,6 +24,7 @@ from components.core.schemas import Dialogue, LossPoint, read_jsonl, write_jsonl
 from components.prepare.subset import select
 from components.train.answer_loss import AnswerLossTrainer, collate
 from components.train.frozen_layers import lower_outputs
+from components.train.frozen_linear import pack_frozen_linears
 from components.train.precision import training_dtype
 from components.train.settings import LoraSettings, SftSettings
 from components.train.tokenized_dialogues import TokenizedDialogues, tokenize
@@ -121,8 +122,11 @@ def _trainer(
 ) -> AnswerLossTrainer:
     model = AutoModelForCausalLM.from_pretrained(base, dtype=training_dtype(settings.dtype))
     first = _first_layer(settings.lora, model.config.num_hidden_layers)
+    adapted = get_peft_model(model, _lora(settings.lora, first), autocast_adapter_dtype=False)
+    if adapted.device.type == "cpu":
+        pack_frozen_linears(adapted)
     trainer = AnswerLossTrainer(
-        model=get_peft_model(model, _lora(settings.lora, first), autocast_adapter_dtype=False),
+        model=adapted,
         args=_arguments(settings, run),
         train_dataset=Dataset.from_list(train.rows),
         eval_dataset=Dataset.from_list(heldout.rows),
@@ -182,6 +186,7 @@ def _arguments(settings: SftSettings, run: Path) -> SFTConfig:
         prediction_loss_only=True,
         seed=settings.seed,
         bf16=False,
+        dataloader_pin_memory=False,
         gradient_checkpointing=False,
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
@@ -11,8 +10,6 @@ from components.core.schemas import Dialogue
 
 IGNORED = -100
 """Label of a position that carries no loss; the value PyTorch's cross_entropy skips."""
-
-TEMPLATE = Path(__file__).parent.parent / "core" / "templates" / "dialogue.jinja"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ is started; GPUs, secrets, retries in a cluster (`pipelines.cluster`).
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from kfp import dsl
 
@@ -22,6 +22,17 @@ Task = Any
 """A `kfp.dsl.PipelineTask`; kfp's own types are not exported."""
 
 
+class BuildOutputs(NamedTuple):
+    """What a run gives: pages to look at, figures, and the published model."""
+
+    report: dsl.HTML
+    watch: dsl.HTML
+    data_card: dsl.HTML
+    curve: dsl.HTML
+    board: dsl.Artifact
+    model_uri: str
+
+
 def _leave(task: Task) -> None:
     """Changes nothing: what a task needs on a laptop."""
 
@@ -35,7 +46,7 @@ class Place:
     store: Callable[[Task], None] = field(default=_leave)
     """Applied to tasks that speak to S3."""
     train: Callable[[Task], None] = field(default=_leave)
-    """Applied to tasks that train: GPUs."""
+    """Applied to the task that trains: GPUs."""
     server: Callable[[Task], None] = field(default=_leave)
     """Applied to the task that starts a model server."""
 
@@ -55,7 +66,7 @@ def build_pipeline(place: Place) -> Any:
         recipe: dict,  # type: ignore[type-arg]  # KFP knows plain dict
         subset: str,
         base_model: str = "smollm2-135m-instruct",
-        baseline_endpoint: str = "http://finist-gigachat-adapter/v1",
+        baseline_endpoint: str = "http://finist-gigachat-adapter.finist/v1",
         baseline_model: str = "GigaChat",
         baseline_prompt: str = "",
         emulated_baseline: bool = False,
@@ -67,7 +78,7 @@ def build_pipeline(place: Place) -> Any:
         questions: int = 0,
         max_tokens: int = 256,
         concurrency: int = 32,
-    ):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    ) -> BuildOutputs:
         data = prepare(seed=seed, train_rows=train_rows, test_rows=test_rows)
         asked = {
             "questions": questions,
@@ -99,7 +110,11 @@ def build_pipeline(place: Place) -> Any:
             profile=profile,
         )
         candidate = answer(
-            contender="tuned", endpoint=server.outputs["endpoint"], model="tuned", **asked
+            contender="tuned",
+            endpoint=server.outputs["endpoint"],
+            model="tuned",
+            weights=published.outputs["model_uri"],
+            **asked,
         ).set_display_name("answer-tuned")
         drift = watch(reference=data.outputs["train"], current=candidate.outputs["answers"])
         board = leaderboard(
@@ -115,8 +130,15 @@ def build_pipeline(place: Place) -> Any:
             place.every(task)
         for task in (base, published, server):
             place.store(task)
-        for task in (tuned, merged):
-            place.train(task)
+        place.train(tuned)
         place.server(server)
+        return BuildOutputs(
+            report=board.outputs["report"],
+            watch=drift.outputs["report"],
+            data_card=data.outputs["data_card"],
+            curve=tuned.outputs["curve"],
+            board=board.outputs["board"],
+            model_uri=published.outputs["model_uri"],
+        )
 
     return build

@@ -44,7 +44,7 @@ class BuildRecipe(BaseModel):
     def parameters(self) -> dict[str, Any]:
         """Gives the recipe as parameters of the build pipeline."""
         return {
-            "recipe": self.sft.model_dump(mode="json"),
+            "recipe": self.sft.model_dump(mode="json", exclude_none=True),
             "subset": self.sft.subset.model_dump_json(),
             "base_model": self.sft.base_model,
             **self.data.model_dump(),

@@ -1,0 +1,239 @@
+"""`finist demo`: the whole loop on this machine, by the build pipeline under `kfp.local`."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from kfp import local
+from pydantic import BaseModel, ConfigDict
+from rich.console import Console
+
+from components.core.errors import FinistError, PortInUseError
+from components.gigachat.wire import EMULATOR_MODEL
+from pipelines.build.pipeline import Place, Task, build_pipeline
+from pipelines.build.recipe import BuildRecipe, read_recipe
+from pipelines.local import inference, s3, stack
+from pipelines.local.launch import ADAPTER
+from pipelines.local.ports import LOOPBACK, claim, free_ports
+from pipelines.local.release import Release, write_release
+from pipelines.local.state import REPOSITORY, home_directory
+from pipelines.local.step_console import StepConsole
+
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "34359738368",
+    "MALLOC_TOP_PAD_": "536870912",
+}
+"""glibc keeps freed memory instead of faulting it in again at each step (DESIGN section 5)."""
+
+THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Threads that wait sleep: with anything else running on two cores, spinning costs 3.5 times."""
+
+QUIET = {"DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
+PAGES = ("report", "watch", "data_card", "curve")
+
+
+class LastRun(BaseModel):
+    """The last run that came to its end: a run of the same key can reuse all of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str = ""
+    adapter_port: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the demo."""
+
+    home: Path
+    recipe: BuildRecipe
+    base: Path
+    """The base model's folder."""
+    last: LastRun
+    adapter_port: int
+
+    def key(self) -> str:
+        """Names the run by its code, recipe and base model."""
+        digest = hashlib.sha256(self.recipe.model_dump_json().encode())
+        digest.update(f"{code_hash()} {self.base} {self.adapter_port}".encode())
+        return digest.hexdigest()
+
+    @property
+    def repeats(self) -> bool:
+        """Says whether the last run was this one, and came to its end."""
+        return self.last.key == self.key()
+
+
+def run(recipe: Path, base: Path, console: Console) -> Path:
+    """Runs the loop: data, training, S3, serving, evaluation, watch; stops all it started.
+
+    Args:
+        recipe: A build recipe, or the name of one.
+        base: The base model's folder.
+        console: Where progress goes.
+
+    Returns:
+        The report's HTML file.
+
+    Raises:
+        FinistError: A step could not do its work; the sentence says why.
+    """
+    began = time.monotonic()
+    home = home_directory()
+    last = _last_run(home)
+    this = Run(home, read_recipe(recipe), base, last, _adapter_port(last))
+    try:
+        with _environment(ALLOCATOR | QUIET | {"FINIST_HOME": str(home)}):
+            _start_services(this, console)
+            outputs = _run_pipeline(this, console)
+    finally:
+        _stop_children()
+        stack.stop(home)
+    report = _collect(home, outputs)
+    write_release(home, Release(model_uri=outputs["model_uri"]))
+    _last_run_path(home).write_text(
+        LastRun(key=this.key(), adapter_port=this.adapter_port).model_dump_json()
+    )
+    console.print(f"the loop took {time.monotonic() - began:.0f} s")
+    return report
+
+
+def code_hash() -> str:
+    """Hashes what decides a step's outcome, so that the cache forgets when the code changes."""
+    digest = hashlib.sha256()
+    for path in sorted((REPOSITORY / "components").rglob("*")):
+        if path.suffix in {".py", ".yaml", ".jinja"} and "tests" not in path.parts:
+            digest.update(path.relative_to(REPOSITORY).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _start_services(this: Run, console: Console) -> None:
+    """Starts S3 and the baseline; a repeated run asks the baseline nothing."""
+    began = time.monotonic()
+    wanted = (s3.NAME,) if this.repeats else stack.ALL_SERVICES
+    ports = {} if this.repeats else {ADAPTER: this.adapter_port}
+    stack.start(wanted, ports, this.home)
+    names = list(wanted)
+    if not this.repeats:
+        names.append(stack.add_baseline(this.base, this.home))
+    with console.status("starting") as spinner:
+
+        def show(waiting: Mapping[str, str]) -> None:
+            spinner.update("starting " + ", ".join(waiting))
+
+        stack.wait_ready(names, report=show, home=this.home)
+    console.print(f"  {'services':<18} [green]up[/]   {time.monotonic() - began:6.1f} s")
+
+
+def _run_pipeline(this: Run, console: Console) -> dict[str, Any]:
+    local.init(
+        runner=local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(this.home / "runs"),
+        enable_caching=True,
+        cache_root=str(this.home / "cache"),
+    )
+    variables = {
+        **THREADS,
+        **stack.store_environment(this.home),
+        "FINIST_DEPLOY_DIRECTORY": str(this.home / inference.FOLDER),
+    }
+    log = this.home / "logs" / "build.log"
+    warnings.filterwarnings("ignore", message=".*have no effect in the current local runner")
+    with StepConsole(log, console) as steps, _environment(variables):
+        try:
+            with contextlib.redirect_stdout(steps):
+                task = build_pipeline(_laptop(this.repeats))(**_arguments(this))
+        except RuntimeError as error:
+            reason = steps.error or f"{error}."
+            raise FinistError(f"{reason} (all that the steps printed: {log})") from error
+    return dict(task.outputs)
+
+
+def _laptop(repeats: bool) -> Place:
+    """What tasks need here: a cache that knows the code, and a server that is really there."""
+    code = code_hash()
+
+    def every(task: Task) -> None:
+        task.set_env_variable("FINIST_CODE", code)
+
+    def server(task: Task) -> None:
+        # A cached deployment is only as good as the server behind it, which `stop` took away.
+        task.set_caching_options(repeats)
+
+    return Place(every=every, server=server)
+
+
+def _arguments(this: Run) -> dict[str, Any]:
+    return this.recipe.parameters() | {
+        "base_model": str(this.base),
+        "baseline_endpoint": f"http://{LOOPBACK}:{this.adapter_port}/v1",
+        "baseline_model": EMULATOR_MODEL,
+        "emulated_baseline": True,
+        "profile": "laptop",
+    }
+
+
+def _collect(home: Path, outputs: Mapping[str, Any]) -> Path:
+    """Puts the run's pages beside one another, under names that a browser opens."""
+    folder = home / "report"
+    folder.mkdir(exist_ok=True)
+    for name in PAGES:
+        shutil.copyfile(outputs[name].path, folder / f"{name}.html")
+    shutil.copyfile(outputs["board"].path, folder / "summary.json")
+    return folder / "report.html"
+
+
+def _last_run_path(home: Path) -> Path:
+    return home / "cache" / "last_run.json"
+
+
+def _last_run(home: Path) -> LastRun:
+    path = _last_run_path(home)
+    if path.exists():
+        return LastRun.model_validate_json(path.read_text())
+    return LastRun(adapter_port=free_ports(1)[0])
+
+
+def _adapter_port(last: LastRun) -> int:
+    """Takes the last run's port if it is free, since endpoints are part of the cache's key."""
+    try:
+        return claim(last.adapter_port, ADAPTER)
+    except PortInUseError:
+        return free_ports(1)[0]
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Sets variables for the children of this process, and takes them back."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _stop_children() -> None:
+    """Ends a step that an interrupted run left behind."""
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.terminate()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    for child in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()

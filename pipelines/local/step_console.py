@@ -1,0 +1,79 @@
+"""What a pipeline's steps print: all of it into a log, and on the screen one line a step."""
+
+import io
+import re
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.status import Status
+
+STARTED = re.compile(r"Executing task .*?'([\w-]+)'")
+FINISHED = re.compile(r"Task .*?'([\w-]+)'.* finished with status .*?(SUCCESS|FAILURE)")
+CACHED = re.compile(r"Task .*?([\w-]+)'? cache hit")
+ERROR = re.compile(r"components\.core\.errors\.\w+: (.*)")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class StepConsole(io.TextIOBase):
+    """Stands in for stdout while `kfp.local` runs: logs every line, shows steps and progress.
+
+    Attributes:
+        error: The sentence of the last Finist error that a step ended with; empty if none did.
+    """
+
+    def __init__(self, log: Path, console: Console) -> None:
+        self.error = ""
+        self._log_path = log
+        # A console without a file of its own would follow stdout, and print into this object.
+        self._console = Console(file=console.file, highlight=False)
+        self._status = Status("starting", console=self._console)
+        self._step, self._began, self._rest = "", time.monotonic(), ""
+
+    def __enter__(self) -> Self:
+        self._log_path.parent.mkdir(parents=True, exist_ok=True)
+        self._log = self._log_path.open("w", encoding="utf-8")
+        self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._status.stop()
+        self._log.close()
+
+    def writable(self) -> bool:
+        """Says that it can be written to."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Takes what a step or kfp prints."""
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._take(COLOUR.sub("", line).rstrip())
+        return len(text)
+
+    def flush(self) -> None:
+        """Writes the log out."""
+        self._log.flush()
+
+    def _take(self, line: str) -> None:
+        self._log.write(line + "\n")
+        if found := ERROR.search(line):
+            self.error = found[1]
+        if found := STARTED.search(line):
+            self._step, self._began = found[1], time.monotonic()
+            self._status.update(f"{self._step} ...")
+        elif found := FINISHED.search(line):
+            seconds = time.monotonic() - self._began
+            mark = "[green]done[/]" if found[2] == "SUCCESS" else "[red]failed[/]"
+            self._console.print(f"  {self._step:<18} {mark} {seconds:6.1f} s")
+        elif found := CACHED.search(line):
+            self._console.print(f"  {found[1]:<18} [cyan]cached[/]")
+        elif self._step and (words := line.strip()):
+            self._status.update(f"{self._step}: {words[:90]}")
