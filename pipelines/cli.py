@@ -44,11 +44,13 @@ def demo(
     Example: finist demo --recipe my-recipe.yaml --base-model ~/models/SmolLM2-360M-Instruct
     """
     from pipelines.local import demo as loop
+    from pipelines.local import scoreboard
     from pipelines.local.state import home_directory
 
     checkpoint = _checkpoint(base_model, home_directory() / "models" / "base")
     report = loop.run(recipe, checkpoint, console)
-    console.print(f"report: {report}")
+    scoreboard.show(report.with_name("summary.json"), console)
+    console.print(f"report: {report}", soft_wrap=True)
     console.print(
         'talk to the model: finist up, then finist ask "Какая ставка по вкладу «Сокол»?", '
         "then finist down"

@@ -14,6 +14,7 @@ STARTED = re.compile(r"Executing task .*?'([\w-]+)'")
 FINISHED = re.compile(r"Task .*?'([\w-]+)'.* finished with status .*?(SUCCESS|FAILURE)")
 CACHED = re.compile(r"Task .*?([\w-]+)'? cache hit")
 ERROR = re.compile(r"components\.core\.errors\.\w+: (.*)")
+DISK_FULL = re.compile(r"OSError: \[Errno 28\] [^:]*:? ?(.*)|No space left on device")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -34,7 +35,7 @@ class StepConsole(io.TextIOBase):
 
     def __enter__(self) -> Self:
         self._log_path.parent.mkdir(parents=True, exist_ok=True)
-        self._log = self._log_path.open("w", encoding="utf-8")
+        self._log = self._log_path.open("w", encoding="utf-8", buffering=1)
         self._status.start()
         return self
 
@@ -66,6 +67,9 @@ class StepConsole(io.TextIOBase):
         self._log.write(line + "\n")
         if found := ERROR.search(line):
             self.error = found[1]
+        elif found := DISK_FULL.search(line):
+            where = f" of {found[1]}" if found[1] else ""
+            self.error = f"No space left on the disk{where}; free some and run again."
         if found := STARTED.search(line):
             self._step, self._began = found[1], time.monotonic()
             self._status.update(f"{self._step} ...")
