@@ -1,6 +1,8 @@
 """The command `finist`: the laptop stack and what runs on it."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from components.core import command_line
+from components.core.errors import MissingModelError
+from pipelines.local.state import REPOSITORY
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -206,11 +210,21 @@ def _checkpoint(base_model: str, target: Path) -> Path:
         target = target.with_name(f"base-{base_model.replace('/', '--')}")
     elif (target / "config.json").is_file():
         return target
-    from components.train.base_model import materialize
-
     target.parent.mkdir(parents=True, exist_ok=True)
+    # In a process of its own: the libraries that read weights would stay in this one's memory.
+    command = [sys.executable, "-m", "components.train", "base-model", str(target)]
     with notes.status(f"preparing the base model {base_model}"):
-        return materialize(base_model, target)
+        done = subprocess.run(
+            [*command, "--name", base_model],
+            check=False,
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode:
+        words = done.stderr.strip() or f"preparing {base_model} ended with {done.returncode}"
+        raise MissingModelError(words.splitlines()[-1].removeprefix("finist: "))
+    return target
 
 
 def _wait(timeout: float) -> None:

@@ -33,8 +33,8 @@ class BuildOutputs(NamedTuple):
     model_uri: str
 
 
-def _leave(task: Task) -> None:
-    """Changes nothing: what a task needs on a laptop."""
+def _leave(*tasks: Task) -> None:
+    """Changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Place:
     """Applied to the task that trains: GPUs."""
     server: Callable[[Task], None] = field(default=_leave)
     """Applied to the task that starts a model server."""
+    order: Callable[[Task, Task], None] = field(default=_leave)
+    """Applied to the task that asks the baseline and the one that starts the model server."""
 
 
 def build_pipeline(place: Place) -> Any:
@@ -132,6 +134,7 @@ def build_pipeline(place: Place) -> Any:
             place.store(task)
         place.train(tuned)
         place.server(server)
+        place.order(baseline, server)
         return BuildOutputs(
             report=board.outputs["report"],
             watch=drift.outputs["report"],

@@ -120,18 +120,14 @@ def code_hash() -> str:
 def _start_services(this: Run, console: Console) -> None:
     """Starts S3 and the baseline; a repeated run asks the baseline nothing."""
     began = time.monotonic()
-    wanted = (s3.NAME,) if this.repeats else stack.ALL_SERVICES
-    ports = {} if this.repeats else {ADAPTER: this.adapter_port}
-    stack.start(wanted, ports, this.home)
-    names = list(wanted)
-    if not this.repeats:
-        names.append(stack.add_baseline(this.base, this.home))
-    with console.status("starting") as spinner:
-
-        def show(waiting: Mapping[str, str]) -> None:
-            spinner.update("starting " + ", ".join(waiting))
-
-        stack.wait_ready(names, report=show, home=this.home)
+    if this.repeats:
+        stack.start((s3.NAME,), home=this.home)
+    else:
+        stack.start(stack.ALL_SERVICES, {ADAPTER: this.adapter_port}, this.home)
+        # Its server needs a minute of one core, and is asked nothing before the model is trained.
+        stack.add_baseline(this.base, this.home)
+    with console.status("starting S3"):
+        stack.wait_ready((s3.NAME,), home=this.home)
     console.print(f"  {'services':<18} [green]up[/]   {time.monotonic() - began:6.1f} s")
 
 
@@ -170,7 +166,10 @@ def _laptop(repeats: bool) -> Place:
         # A cached deployment is only as good as the server behind it, which `stop` took away.
         task.set_caching_options(repeats)
 
-    return Place(every=every, server=server)
+    def order(baseline: Task, server: Task) -> None:
+        baseline.after(server)
+
+    return Place(every=every, server=server, order=order)
 
 
 def _arguments(this: Run) -> dict[str, Any]:

@@ -25,9 +25,7 @@ def show(summary: Path, console: Console) -> None:
         f"held-out loss, nats per answer token: base model {board['heldout_loss_base']:.3f}, "
         f"tuned {board['heldout_loss_tuned']:.3f}"
     )
-    console.print(
-        "gigachat here is an emulator: the prompted base model answers, a weak stand-in."
-    )
+    console.print("gigachat here is an emulator: the prompted base model answers, a weak stand-in.")
 
 
 def _row(standing: Mapping[str, Any]) -> tuple[str, str, str, str]:

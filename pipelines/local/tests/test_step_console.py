@@ -16,9 +16,10 @@ LINES = """22:43:07.819 - INFO - Executing task \x1b[96m'sft'\x1b[0m
 
 def printed(tmp_path: Path, text: str) -> tuple[str, StepConsole]:
     screen = io.StringIO()
-    with StepConsole(tmp_path / "logs" / "build.log", Console(file=screen)) as steps:
-        with contextlib.redirect_stdout(steps):
-            print(text, end="")
+    console = Console(file=screen)
+    log = tmp_path / "logs" / "build.log"
+    with StepConsole(log, console) as steps, contextlib.redirect_stdout(steps):
+        print(text, end="")
     return screen.getvalue(), steps
 
 
