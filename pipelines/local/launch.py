@@ -12,6 +12,8 @@ from pipelines.local.state import REPOSITORY
 
 ADAPTER = "gigachat-adapter"
 EMULATOR = "gigachat-emulator"
+MAX_REQUESTS = 32
+"""Requests that a model server answers at once; further ones wait."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def adapter_launch(port: int, emulator_url: str | None, keys: Credentials) -> La
         "GIGACHAT_AUTH_URL": f"{emulator_url}/api/v2/oauth",
         "GIGACHAT_CREDENTIALS": keys.gigachat_key.get_secret_value(),
         "GIGACHAT_SCOPE": "GIGACHAT_API_PERS",
+        # The emulator has no contract; its model server takes so many requests at once.
+        "GIGACHAT_MAX_CONNECTIONS": str(MAX_REQUESTS),
     }
     return Launch(
         argv=_service("adapter", port),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from components.core.errors import DeployError
 from pipelines.local.inference import InferenceService
-from pipelines.local.launch import Launch
+from pipelines.local.launch import MAX_REQUESTS, Launch
 from pipelines.local.ports import LOOPBACK
 from pipelines.local.state import REPOSITORY
 
@@ -27,7 +27,7 @@ LAPTOP_DECIDES = {
     "--max-num-seqs",
 }
 """Arguments of the cluster that do not fit a CPU; the laptop sets its own."""
-MEMORY = ("--kv-cache-memory-bytes", "512M", "--max-num-seqs", "32")
+MEMORY = ("--kv-cache-memory-bytes", "512M", "--max-num-seqs", str(MAX_REQUESTS))
 """For SmolLM2-135M in float32 (46 KB a token) this holds 11,600 tokens: 32 answers at once."""
 DEFAULT_LENGTH = 2048
 """Tokens of prompt and answer together, when the object does not say."""
