@@ -48,7 +48,7 @@ def curve(folder: Path) -> list[LossPoint]:
 
 def test_golden_loss_curve(tiny_model: Path, dialogues: Path, tmp_path: Path) -> None:
     summary = fine_tune(SETTINGS, paths(tmp_path, tiny_model, dialogues))
-    assert summary.heldout_loss < summary.base_heldout_loss - 0.3
+    assert summary.heldout_loss < summary.base_heldout_loss - 0.2
     golden = read_jsonl(GOLDEN, LossPoint)
     found = curve(tmp_path)
     assert [(p.series, p.step) for p in found] == [(p.series, p.step) for p in golden]
@@ -111,7 +111,7 @@ def loss_of(kind: Any, model: Any, tokenizer: Any, rows: Any, batch: Any, folder
     )
     loss = trainer.compute_loss(trainer.model, dict(batch))
     trainer.model.unload()
-    return float(loss)
+    return float(loss.detach())
 
 
 def test_only_answers_carry_loss(tiny_model: Path, dialogues: Path) -> None:
