@@ -68,7 +68,7 @@ $(UV):
 $(VENV)/.installed: $(LOCKS) $(FILES) $(TORCH) pyproject.toml | $(UV)
 	rm -f $@
 	images/install_torch.sh $(VENV) $(VENV)
-	$(UV) pip install --python $(BIN)/python --no-deps --require-hashes \
+	$(UV) pip install --python $(BIN)/python --compile-bytecode --no-deps --require-hashes \
 		$(LOCKS:%=-r %) -r $(FILES)
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
@@ -77,6 +77,6 @@ $(SERVE)/.installed: images/serve/requirements.txt $(TORCH) | $(UV)
 	rm -f $@
 	if [[ ! -x $(SERVE)/bin/python ]]; then $(UV) venv --quiet --python $(PYTHON) $(SERVE); fi
 	images/install_torch.sh $(VENV) $(SERVE)
-	$(UV) pip install --python $(SERVE)/bin/python --no-deps --require-hashes \
+	$(UV) pip install --python $(SERVE)/bin/python --compile-bytecode --no-deps --require-hashes \
 		-r images/serve/requirements.txt
 	touch $@

@@ -42,6 +42,7 @@ def answer(
     from pathlib import Path
 
     from components.core.llm import Asking, Endpoint
+    from components.core.step_metrics import log_metrics
     from components.evaluate.answers import Contender, answer_file
     from components.evaluate.measures import flat, measure
     from components.prepare.subset import Subset
@@ -52,8 +53,7 @@ def answer(
     part = Subset.model_validate_json(subset)
     found = answer_file(Path(test.path), Path(answers.path), who, questions, part)
     answers.metadata["weights"] = weights
-    for name, value in flat(measure(found)).items():
-        metrics.log_metric(name, value)
+    log_metrics(metrics, flat(measure(found)))
 
 
 @dsl.component(base_image=image("evaluate"), install_kfp_package=False)
@@ -83,6 +83,7 @@ def leaderboard(
     """
     from pathlib import Path
 
+    from components.core.step_metrics import log_metrics
     from components.evaluate.leaderboard import summary as figures
     from components.evaluate.report import Links, write_report
 
@@ -90,5 +91,4 @@ def leaderboard(
     links = Links(watch=watch_link, data_card=data_card_link)
     page, json_file = Path(report.path), Path(board.path)
     standings = write_report(sources, Path(losses.path), page, json_file, links, emulated_baseline)
-    for name, value in figures(standings).items():
-        summary.log_metric(name, value)
+    log_metrics(summary, figures(standings))

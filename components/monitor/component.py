@@ -22,8 +22,8 @@ def watch(
     """
     from pathlib import Path
 
+    from components.core.step_metrics import log_metrics
     from components.monitor.watch import watch_files
 
-    found = watch_files(Path(reference.path), Path(current.path), Path(report.path))
-    for name, value in found.items():
-        metrics.log_metric(name, value)
+    paths = (Path(reference.path), Path(current.path), Path(report.path))
+    log_metrics(metrics, watch_files(*paths))

@@ -29,14 +29,14 @@ def sft(  # type: ignore[no-untyped-def]  # noqa: ANN201
     metrics: Output[Metrics],
 ):
     """Trains a LoRA adapter with cross-entropy on the answers."""
+    from components.core.step_metrics import log_metrics
     from components.train.sft_step import run_step
 
     paths = {"base": base.path, "train": train.path, "test": test.path, "adapter": adapter.path}
     summary = run_step(recipe, paths | {"losses": losses.path}, curve.path)
     adapter.metadata["base_model"] = base.metadata.get("base_model", "")
-    for name, value in summary.items():
-        metrics.log_metric(name, value)
-        adapter.metadata[name] = value
+    log_metrics(metrics, summary)
+    adapter.metadata.update(summary)
 
 
 @dsl.component(base_image=image("train"), install_kfp_package=False)
@@ -46,8 +46,9 @@ def merge(  # type: ignore[no-untyped-def]  # noqa: ANN201
     """Merges the adapter into the weights and checks the logits."""
     from pathlib import Path
 
+    from components.core.step_metrics import log_metrics
     from components.train.merge import merge as merge_adapter
 
     difference = merge_adapter(Path(base.path), Path(adapter.path), Path(merged.path))
     merged.metadata.update(adapter.metadata)
-    metrics.log_metric("relative_logit_difference", difference)
+    log_metrics(metrics, {"relative_logit_difference": difference})

@@ -118,14 +118,11 @@ def code_hash() -> str:
 
 
 def _start_services(this: Run, console: Console) -> None:
-    """Starts S3 and the baseline; a repeated run asks the baseline nothing."""
+    """Starts S3, and without waiting for it the baseline, which is asked last."""
     began = time.monotonic()
-    if this.repeats:
-        stack.start((s3.NAME,), home=this.home)
-    else:
-        stack.start(stack.ALL_SERVICES, {ADAPTER: this.adapter_port}, this.home)
-        # Its server needs a minute of one core, and is asked nothing before the model is trained.
-        stack.add_baseline(this.base, this.home)
+    stack.start(stack.ALL_SERVICES, {ADAPTER: this.adapter_port}, this.home)
+    # Its server needs a minute of one core, and is asked nothing before the model is trained.
+    stack.add_baseline(this.base, this.home)
     with console.status("starting S3"):
         stack.wait_ready((s3.NAME,), home=this.home)
     console.print(f"  {'services':<18} [green]up[/]   {time.monotonic() - began:6.1f} s")

@@ -1,6 +1,7 @@
 """What a pipeline's steps print: all of it into a log, and on the screen one line a step."""
 
 import io
+import logging
 import re
 import time
 from pathlib import Path
@@ -37,6 +38,11 @@ class StepConsole(io.TextIOBase):
         self._log_path.parent.mkdir(parents=True, exist_ok=True)
         self._log = self._log_path.open("w", encoding="utf-8", buffering=1)
         self._status.start()
+        # What comes from the cache kfp says through the root logger, outside of its own handler.
+        self._handler, root = logging.StreamHandler(self), logging.getLogger()
+        self._level = root.level
+        root.addHandler(self._handler)
+        root.setLevel(logging.INFO)
         return self
 
     def __exit__(
@@ -45,6 +51,8 @@ class StepConsole(io.TextIOBase):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        logging.getLogger().removeHandler(self._handler)
+        logging.getLogger().setLevel(self._level)
         self._status.stop()
         self._log.close()
 

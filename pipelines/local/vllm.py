@@ -25,10 +25,13 @@ LAPTOP_DECIDES = {
     "--gpu-memory-utilization",
     "--kv-cache-memory-bytes",
     "--max-num-seqs",
+    "--stream-interval",
 }
 """Arguments of the cluster that do not fit a CPU; the laptop sets its own."""
 MEMORY = ("--kv-cache-memory-bytes", "512M", "--max-num-seqs", str(MAX_REQUESTS))
 """For SmolLM2-135M in float32 (46 KB a token) this holds 11,600 tokens: 32 answers at once."""
+STREAMING = ("--stream-interval", "4")
+"""Tokens per event of a stream: each event costs time that the model needs on two cores."""
 DEFAULT_LENGTH = 2048
 """Tokens of prompt and answer together, when the object does not say."""
 START_SECONDS = 300.0
@@ -85,7 +88,7 @@ def vllm_launch(
     """
     argv: tuple[str, ...] = (str(python), "-m", SERVER, "--model", str(model))
     argv += ("--served-model-name", service.served_name, "--host", LOOPBACK, "--port", str(port))
-    argv += ("--dtype", cpu.dtype, "--enforce-eager", *MEMORY)
+    argv += ("--dtype", cpu.dtype, "--enforce-eager", *MEMORY, *STREAMING)
     argv += _kept(service.arguments, model)
     if "--max-model-len" not in _flags(service.arguments):
         argv += ("--max-model-len", str(DEFAULT_LENGTH))
