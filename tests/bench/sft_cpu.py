@@ -134,6 +134,7 @@ def arguments(folder: Path, updates: int, name: str) -> Any:
         remove_unused_columns=not name.startswith("finist"),
         dataset_kwargs={"skip_prepare_dataset": True},
         dataloader_pin_memory=False,
+        use_cpu=True,  # without it, TRL's own bf16 is refused where there is no GPU
         **own,
     )
 
