@@ -62,7 +62,7 @@ def tokens_per_second(name: str, updates: int) -> float:
         once = (time.perf_counter() - began) / ROWS * BATCH
         trainer.train()
     per_update = (clock.ends[-1] - clock.ends[0]) / updates
-    return BATCH * LENGTH / (per_update + once)
+    return float(BATCH * LENGTH / (per_update + once))
 
 
 def make_trainer(name: str, updates: int, first: int, folder: Path) -> tuple[Any, Any]:
