@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,10 @@ from components.core.settings import StoreSettings
 
 SERVICES = ("master", "volume", "filer", "s3")
 START_SECONDS = 60
+
+# A shell's background job ignores Ctrl-C, and so would every process that a test starts and
+# interrupts: with a handler here, children begin with the default.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
