@@ -7,9 +7,10 @@ import shutil
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 from kfp import local
@@ -48,6 +49,8 @@ class LastRun(BaseModel):
 
     key: str = ""
     adapter_port: int = 0
+    deployment: str = ""
+    """Names its deployment in the cache."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Run:
     """The base model's folder."""
     last: LastRun
     adapter_port: int
+    deployment: str = field(default_factory=lambda: uuid4().hex)
 
     def key(self) -> str:
         """Names the run by its code, recipe and base model."""
@@ -67,10 +71,13 @@ class Run:
         digest.update(f"{code_hash()} {self.base} {self.adapter_port}".encode())
         return digest.hexdigest()
 
-    @property
-    def repeats(self) -> bool:
-        """Says whether the last run was this one, and came to its end."""
-        return self.last.key == self.key()
+    def deployment_key(self) -> str:
+        """Names the deployment in the cache: a new one, unless the last run was this, and ended.
+
+        A cached deployment is only as good as the server behind it, which `stop` took away; it
+        may be reused only when every answer that was to come from that server is there too.
+        """
+        return self.last.deployment if self.last.key == self.key() else self.deployment
 
 
 def run(recipe: Path, base: Path, console: Console) -> Path:
@@ -100,9 +107,10 @@ def run(recipe: Path, base: Path, console: Console) -> Path:
         stack.stop(home)
     report = _collect(home, outputs)
     write_release(home, Release(model_uri=outputs["model_uri"]))
-    _last_run_path(home).write_text(
-        LastRun(key=this.key(), adapter_port=this.adapter_port).model_dump_json()
+    ended = LastRun(
+        key=this.key(), adapter_port=this.adapter_port, deployment=this.deployment_key()
     )
+    _last_run_path(home).write_text(ended.model_dump_json())
     console.print(f"the loop took {time.monotonic() - began:.0f} s")
     return report
 
@@ -145,14 +153,14 @@ def _run_pipeline(this: Run, console: Console) -> dict[str, Any]:
     with StepConsole(log, console) as steps, _environment(variables):
         try:
             with contextlib.redirect_stdout(steps):
-                task = build_pipeline(_laptop(this.repeats))(**_arguments(this))
+                task = build_pipeline(_laptop(this.deployment_key()))(**_arguments(this))
         except RuntimeError as error:
             reason = steps.error or f"{error}."
             raise FinistError(f"{reason} (all that the steps printed: {log})") from error
     return dict(task.outputs)
 
 
-def _laptop(repeats: bool) -> Place:
+def _laptop(deployment: str) -> Place:
     """What tasks need here: a cache that knows the code, and a server that is really there."""
     code = code_hash()
 
@@ -160,8 +168,7 @@ def _laptop(repeats: bool) -> Place:
         task.set_env_variable("FINIST_CODE", code)
 
     def server(task: Task) -> None:
-        # A cached deployment is only as good as the server behind it, which `stop` took away.
-        task.set_caching_options(repeats)
+        task.set_caching_options(True, cache_key=deployment)
 
     def order(baseline: Task, server: Task) -> None:
         baseline.after(server)
