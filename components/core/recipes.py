@@ -1,5 +1,6 @@
 """Recipes: YAML files that hold a stage's hyper-parameters, checked against its settings."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,14 +25,33 @@ def load_recipe(path: Path, settings: type[SettingsType]) -> SettingsType:
     Raises:
         RecipeError: The file cannot be read, or has an unknown key or a value out of range.
     """
+    return check_recipe(str(path), _mapping(path), settings)
+
+
+def check_recipe(
+    name: str, content: Mapping[str, Any], settings: type[SettingsType]
+) -> SettingsType:
+    """Checks a recipe that was read already: from a file, or handed over by KFP.
+
+    Args:
+        name: What to call it in an error.
+        content: Its keys and values.
+        settings: The pydantic model that says which keys there are.
+
+    Returns:
+        The settings.
+
+    Raises:
+        RecipeError: It has an unknown key or a value out of range.
+    """
     try:
-        return settings.model_validate(_mapping(path))
+        return settings.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         known = ", ".join(sorted(settings.model_fields))
         hint = f" Known keys: {known}." if first["type"] == "extra_forbidden" else ""
-        raise RecipeError(f"{path}: {where}: {first['msg']}.{hint}") from error
+        raise RecipeError(f"{name}: {where}: {first['msg']}.{hint}") from error
 
 
 def _mapping(path: Path) -> dict[str, Any]:

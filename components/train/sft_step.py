@@ -6,9 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from components.core.errors import RecipeError
+from components.core.recipes import check_recipe
 from components.core.schemas import LossPoint, read_jsonl
 from components.train.loss_curve import write_html
 from components.train.settings import SftSettings
@@ -30,12 +28,7 @@ def run_step(recipe: Mapping[str, Any], paths: Mapping[str, str], curve: str) ->
         RecipeError: The recipe has an unknown key or a value out of range.
         TrainingError: See `components.train.sft.fine_tune`.
     """
-    try:
-        settings = SftSettings.model_validate(recipe)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RecipeError(f"The recipe's {where}: {first['msg']}.") from error
+    settings = check_recipe("the recipe", recipe, SftSettings)
     folders = {name: Path(path) for name, path in paths.items()}
     checkpoints = Path(os.environ.get("FINIST_HOME", ".finist")) / "checkpoints"
     summary = fine_tune(settings, SftPaths(**folders, checkpoints=checkpoints))
