@@ -1,11 +1,13 @@
 """The rows that pass between stages, and how they are read and written as JSON lines."""
 
+import hashlib
+import hmac
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from components.core.errors import SchemaError
 
@@ -31,28 +33,45 @@ class Turn(Row):
 
     role: Literal["system", "user", "assistant"]
     content: str = Field(min_length=1)
+    time: AwareDatetime | None = None
+    """When it was said; None where the source does not tell."""
+
+
+Split = Literal["train", "test", "unassigned"]
 
 
 class Dialogue(Row):
-    """A dialogue with its ids, its start marker and what is known about it."""
+    """A dialogue with its ids, its start marker and what is known about it.
 
-    schema_version: Literal[1] = 1
-    dialogue_id: str
+    Version 2 added times of turns, `unassigned`, `provenance` and `judge_score`; product and
+    phrasing family became optional, since only some sources know them.
+    """
+
+    schema_version: Literal[2] = 2
+    dialogue_id: str = Field(min_length=1)
     request_id: str
     response_id: str
     user_id: str
-    """A hash: never the bank's own id."""
+    """A hash (`hashed_user_id`): never the bank's own id."""
     start: bool = True
     """The start marker: this row opens a dialogue."""
     turns: tuple[Turn, ...] = Field(min_length=2)
     intent: str
-    product: str
-    phrasing_family: str
+    product: str = ""
+    """The product asked about, by its id in the catalogue; empty where the source does not say."""
+    phrasing_family: str = ""
+    """Which way of asking this is; rows of one family never stand in both splits."""
     facts: tuple[Fact, ...] = ()
     source: str
+    """Kind and name, for example `own:copywriters`, `open:banking77`, `synthetic:teacher`."""
     language: str = "ru"
-    split: Literal["train", "test"]
+    """ISO 639-1 code of the text."""
+    split: Split = "unassigned"
     licence: str
+    provenance: str = ""
+    """Where the row came from: file and line, dataset id, or who generated it."""
+    judge_score: float | None = Field(default=None, ge=1, le=5)
+    """G-Eval's score of the answer; None where nobody judged."""
 
     @property
     def question(self) -> str:
@@ -63,6 +82,33 @@ class Dialogue(Row):
     def answer(self) -> str:
         """The last message of the assistant: the reference."""
         return next(turn.content for turn in reversed(self.turns) if turn.role == "assistant")
+
+
+class QuarantinedRow(Row):
+    """A record that was left out, with everything needed to mend it."""
+
+    file: str
+    line: int
+    """From 1; 0 when the file has no lines (an unreadable archive, a whole file)."""
+    reason: str
+    """One sentence: what is wrong and how to mend it."""
+    kind: str
+    """A short stable name that reasons are counted by, for example `empty-answer`."""
+    row: Any
+    """What was read, as far as it could be; long texts are cut."""
+
+
+def hashed_user_id(raw: str, salt: str = "") -> str:
+    """Turns a bank's own user id into one that only says whether two rows share a user.
+
+    Args:
+        raw: The bank's id.
+        salt: A secret of the bank's. Without one, anybody who can list the ids can undo the hash.
+
+    Returns:
+        `usr-` and 24 hexadecimal digits of HMAC-SHA256 (RFC 2104).
+    """
+    return f"usr-{hmac.new(salt.encode(), raw.encode(), hashlib.sha256).hexdigest()[:24]}"
 
 
 class Answer(Row):
