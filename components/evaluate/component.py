@@ -13,10 +13,10 @@ def answer(
     questions: int,
     max_tokens: int,
     concurrency: int,
+    subset: dict,  # type: ignore[type-arg]
     test: dsl.Input[dsl.Dataset],
     answers: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
-    subset: str = "{}",
     prompt: str = "",
     api_key_env: str = "",
     weights: str = "",
@@ -30,10 +30,10 @@ def answer(
         questions: How many to ask at most, balanced over intents; 0 for all.
         max_tokens: Limit of an answer.
         concurrency: Requests in flight.
+        subset: The recipe's `subset:`, the fields of `Subset`.
         test: JSON lines of Dialogue.
         answers: JSON lines of Answer.
         metrics: Accuracy, times, tokens, outcomes.
-        subset: The recipe's `subset:` section as JSON.
         prompt: A file of `prompts/` sent as the system message; empty for none.
         api_key_env: Name of the environment variable that holds the key; empty for none.
         weights: Address of the weights that are served. Two models may answer at one endpoint,
@@ -42,6 +42,7 @@ def answer(
     from pathlib import Path
 
     from components.core.llm import Asking, Endpoint
+    from components.core.recipes import check_recipe
     from components.core.step_metrics import log_metrics
     from components.evaluate.answers import Contender, answer_file
     from components.evaluate.measures import flat, measure
@@ -50,7 +51,7 @@ def answer(
     where = Endpoint(base_url=endpoint, model=model, api_key_env=api_key_env)
     how = Asking(max_tokens=max_tokens, concurrency=concurrency)
     who = Contender(name=contender, endpoint=where, prompt=prompt, asking=how)
-    part = Subset.model_validate_json(subset)
+    part = check_recipe("the recipe's subset", subset, Subset)
     found = answer_file(Path(test.path), Path(answers.path), who, questions, part)
     answers.metadata["weights"] = weights
     log_metrics(metrics, flat(measure(found)))

@@ -7,6 +7,7 @@ import typer
 
 from components.core import command_line
 from components.core.recipes import load_recipe
+from components.prepare.subset import Subset
 from components.train.settings import SftSettings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -35,6 +36,7 @@ def sft(
     train: Annotated[Path, typer.Option(help="Dialogues to learn, JSON lines.")],
     test: Annotated[Path, typer.Option(help="Dialogues held out, JSON lines.")],
     out: Annotated[Path, typer.Option(help="Folder for adapter, losses and loss curve.")],
+    subset: Annotated[Path | None, typer.Option(help="YAML: products, intents, rows.")] = None,
 ) -> None:
     """Train a LoRA adapter; run again after an interruption, it goes on.
 
@@ -48,7 +50,8 @@ def sft(
     places = {"base": base, "train": train, "test": test, "adapter": out / "adapter"}
     paths = {name: str(path) for name, path in places.items()}
     paths["losses"] = str(out / "losses.jsonl")
-    figures = run_step(settings.model_dump(mode="json"), paths, str(out / "curve.html"))
+    part = load_recipe(subset, Subset).model_dump() if subset else None
+    figures = run_step(settings.model_dump(mode="json"), paths, str(out / "curve.html"), part)
     for name, value in figures.items():
         print(f"{name} {value}")
 

@@ -20,6 +20,7 @@ def base_model(name: str, model: Output[Model]):  # type: ignore[no-untyped-def]
 @dsl.component(base_image=image("train"), install_kfp_package=False)
 def sft(  # type: ignore[no-untyped-def]  # noqa: ANN201
     recipe: dict,  # type: ignore[type-arg]
+    subset: dict,  # type: ignore[type-arg]
     base: Input[Model],
     train: Input[Dataset],
     test: Input[Dataset],
@@ -33,7 +34,7 @@ def sft(  # type: ignore[no-untyped-def]  # noqa: ANN201
     from components.train.sft_step import run_step
 
     paths = {"base": base.path, "train": train.path, "test": test.path, "adapter": adapter.path}
-    summary = run_step(recipe, paths | {"losses": losses.path}, curve.path)
+    summary = run_step(recipe, paths | {"losses": losses.path}, curve.path, subset)
     adapter.metadata["base_model"] = base.metadata.get("base_model", "")
     log_metrics(metrics, summary)
     adapter.metadata.update(summary)

@@ -4,8 +4,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.prepare.subset import Subset
-
 
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,8 +47,6 @@ class SftSettings(_Settings):
     """Supervised fine-tuning with cross-entropy on the assistant's tokens only."""
 
     base_model: str = "smollm2-135m-instruct"
-    subset: Subset
-    """Which products, intents and rows of the prepared data are trained on."""
     lora: LoraSettings = LoraSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     max_length: int = Field(512, ge=16)

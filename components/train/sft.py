@@ -21,7 +21,7 @@ from trl import SFTConfig
 
 from components.core.errors import MissingModelError, TrainingError
 from components.core.schemas import Dialogue, LossPoint, read_jsonl, write_jsonl
-from components.prepare.subset import select
+from components.prepare.subset import Subset, select
 from components.train.answer_loss import AnswerLossTrainer, collate
 from components.train.frozen_layers import lower_outputs
 from components.train.frozen_linear import pack_frozen_linears
@@ -62,12 +62,13 @@ class SftSummary:
     updates: int
 
 
-def fine_tune(settings: SftSettings, paths: SftPaths) -> SftSummary:
+def fine_tune(settings: SftSettings, paths: SftPaths, subset: Subset | None = None) -> SftSummary:
     """Trains an adapter, going on from the last checkpoint of the same settings and data.
 
     Args:
         settings: The recipe.
         paths: What to read and write; `adapter` appears only when training is done.
+        subset: Which dialogues are trained on and held out; None for all.
 
     Returns:
         The losses and sizes of the run.
@@ -78,15 +79,14 @@ def fine_tune(settings: SftSettings, paths: SftPaths) -> SftSummary:
         RecipeError: The subset names an unknown product or intent.
     """
     set_seed(settings.seed)
-    train = select(read_jsonl(paths.train, Dialogue), settings.subset)
-    heldout = select(
-        read_jsonl(paths.test, Dialogue),
-        settings.subset.model_copy(update={"rows": settings.heldout_rows}),
-    )
+    part = subset or Subset()
+    train = select(read_jsonl(paths.train, Dialogue), part)
+    held = part.model_copy(update={"rows": settings.heldout_rows})
+    heldout = select(read_jsonl(paths.test, Dialogue), held)
     tokenizer = _tokenizer(paths.base)
     train_rows = tokenize(train, tokenizer, settings.max_length)
     heldout_rows = tokenize(heldout, tokenizer, settings.max_length, len(train_rows.rows))
-    run = paths.checkpoints / _run_key(settings, paths)
+    run = paths.checkpoints / _run_key(settings, part, paths)
     trainer = _trainer(settings, paths.base, tokenizer, train_rows, heldout_rows, run)
     base_loss = float(trainer.evaluate()["eval_loss"])
     trainer.state.log_history.clear()
@@ -104,9 +104,9 @@ def _tokenizer(base: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(base)
 
 
-def _run_key(settings: SftSettings, paths: SftPaths) -> str:
+def _run_key(settings: SftSettings, subset: Subset, paths: SftPaths) -> str:
     """Names a run by what decides its outcome, so that only the same run is resumed."""
-    digest = hashlib.sha256(settings.model_dump_json().encode())
+    digest = hashlib.sha256((settings.model_dump_json() + subset.model_dump_json()).encode())
     for path in (paths.train, paths.base / "config.json"):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

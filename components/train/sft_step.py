@@ -8,18 +8,25 @@ from typing import Any
 
 from components.core.recipes import check_recipe
 from components.core.schemas import LossPoint, read_jsonl
+from components.prepare.subset import Subset
 from components.train.loss_curve import write_html
 from components.train.settings import SftSettings
 from components.train.sft import SftPaths, fine_tune
 
 
-def run_step(recipe: Mapping[str, Any], paths: Mapping[str, str], curve: str) -> dict[str, float]:
+def run_step(
+    recipe: Mapping[str, Any],
+    paths: Mapping[str, str],
+    curve: str,
+    subset: Mapping[str, Any] | None = None,
+) -> dict[str, float]:
     """Trains, draws the curve, and gives the figures to log.
 
     Args:
         recipe: The fields of `SftSettings`.
         paths: `base`, `train`, `test`, `adapter`, `losses`.
         curve: The HTML file of the loss curve.
+        subset: The fields of `Subset`; None trains on every dialogue.
 
     Returns:
         The fields of `SftSummary`.
@@ -31,6 +38,7 @@ def run_step(recipe: Mapping[str, Any], paths: Mapping[str, str], curve: str) ->
     settings = check_recipe("the recipe", recipe, SftSettings)
     folders = {name: Path(path) for name, path in paths.items()}
     checkpoints = Path(os.environ.get("FINIST_HOME", ".finist")) / "checkpoints"
-    summary = fine_tune(settings, SftPaths(**folders, checkpoints=checkpoints))
+    part = check_recipe("the recipe's subset", subset or {}, Subset)
+    summary = fine_tune(settings, SftPaths(**folders, checkpoints=checkpoints), part)
     write_html(read_jsonl(folders["losses"], LossPoint), Path(curve))
     return asdict(summary)

@@ -66,7 +66,7 @@ def build_pipeline(place: Place) -> Any:
     @dsl.pipeline(name="finist-build", description="From data to a compared candidate.")
     def build(
         recipe: dict,  # type: ignore[type-arg]  # KFP knows plain dict
-        subset: str,
+        subset: dict,  # type: ignore[type-arg]
         base_model: str = "smollm2-135m-instruct",
         baseline_endpoint: str = "http://finist-gigachat-adapter.finist/v1",
         baseline_model: str = "GigaChat",
@@ -99,6 +99,7 @@ def build_pipeline(place: Place) -> Any:
         base = fetch_base_model(name=base_model)
         tuned = sft(
             recipe=recipe,
+            subset=subset,
             base=base.outputs["model"],
             train=data.outputs["train"],
             test=data.outputs["test"],

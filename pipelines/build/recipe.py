@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.core.recipes import load_recipe
+from components.prepare.subset import Subset
 from components.train.settings import SftSettings
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -37,7 +38,9 @@ class BuildRecipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sft: SftSettings
+    subset: Subset = Subset()
+    """Which dialogues are trained on and asked about; all by default."""
+    sft: SftSettings = SftSettings()
     data: DataSettings = DataSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
@@ -45,7 +48,7 @@ class BuildRecipe(BaseModel):
         """Gives the recipe as parameters of the build pipeline."""
         return {
             "recipe": self.sft.model_dump(mode="json", exclude_none=True),
-            "subset": self.sft.subset.model_dump_json(),
+            "subset": self.subset.model_dump(mode="json", exclude_none=True),
             "base_model": self.sft.base_model,
             **self.data.model_dump(),
             **self.evaluation.model_dump(),

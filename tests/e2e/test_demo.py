@@ -103,7 +103,7 @@ def test_ctrl_c_leaves_no_process(tmp_path: Path, base: Path) -> None:
 
 def test_a_recipe_with_an_unknown_key_is_one_sentence(tmp_path: Path, base: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("sft:\n  subset: {}\n  learning_rte: 1\n")
+    recipe.write_text("sft:\n  learning_rte: 1\n")
     done = subprocess.run(
         command("demo", "--recipe", recipe, "--base-model", base),
         env=os.environ | {"FINIST_HOME": str(tmp_path)},

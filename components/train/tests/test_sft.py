@@ -21,7 +21,6 @@ from components.train.tokenized_dialogues import IGNORED, tokenize
 GOLDEN = Path(__file__).parent / "golden_loss_curve.jsonl"
 """The curve of `SETTINGS` on the tiny model, float32: written by the first run when absent."""
 SETTINGS = SftSettings(
-    subset=Subset(rows=64, seed=1),
     lora=LoraSettings(rank=8, alpha=16),
     optimizer=OptimizerSettings(updates=20, batch_size=4, warmup_updates=2, learning_rate=2e-2),
     heldout_rows=16,
@@ -29,6 +28,8 @@ SETTINGS = SftSettings(
     dtype="float32",
     max_length=256,
 )
+
+SUBSET = Subset(rows=64, seed=1)
 
 
 def paths(folder: Path, base: Path, dialogues: Path) -> SftPaths:
@@ -47,7 +48,7 @@ def curve(folder: Path) -> list[LossPoint]:
 
 
 def test_golden_loss_curve(tiny_model: Path, dialogues: Path, tmp_path: Path) -> None:
-    summary = fine_tune(SETTINGS, paths(tmp_path, tiny_model, dialogues))
+    summary = fine_tune(SETTINGS, paths(tmp_path, tiny_model, dialogues), SUBSET)
     assert summary.heldout_loss < summary.base_heldout_loss - 0.2
     golden = read_jsonl(GOLDEN, LossPoint)
     found = curve(tmp_path)
@@ -60,7 +61,7 @@ def test_skipping_frozen_layers_changes_nothing(
 ) -> None:
     """The kept outputs of the frozen layers give the curve that running every layer gives."""
     part = SETTINGS.model_copy(update={"lora": LoraSettings(rank=8, alpha=16, last_layers=2)})
-    kept = fine_tune(part, paths(tmp_path / "kept", tiny_model, dialogues))
+    kept = fine_tune(part, paths(tmp_path / "kept", tiny_model, dialogues), SUBSET)
 
     def run_all(self: AnswerLossTrainer, transformer: torch.nn.Module, inputs: dict) -> object:  # type: ignore[type-arg]
         from components.train.frozen_layers import run_layers
@@ -69,7 +70,7 @@ def test_skipping_frozen_layers_changes_nothing(
         return run_layers(transformer, hidden, slice(None))
 
     monkeypatch.setattr(AnswerLossTrainer, "_hidden", run_all)
-    whole = fine_tune(part, paths(tmp_path / "whole", tiny_model, dialogues))
+    whole = fine_tune(part, paths(tmp_path / "whole", tiny_model, dialogues), SUBSET)
     assert kept.heldout_loss == pytest.approx(whole.heldout_loss, rel=1e-4)
     assert kept.train_loss == pytest.approx(whole.train_loss, rel=1e-3)
 
@@ -128,11 +129,11 @@ def test_an_interrupted_run_goes_on_to_the_same_curve(
     where = paths(tmp_path / "cut", tiny_model, dialogues)
     interrupt_after(14, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        fine_tune(SETTINGS, where)
+        fine_tune(SETTINGS, where, SUBSET)
     assert not where.adapter.exists()
     assert list(where.checkpoints.glob("*/checkpoint-10"))
     monkeypatch.undo()
-    fine_tune(SETTINGS, where)
+    fine_tune(SETTINGS, where, SUBSET)
     golden = read_jsonl(GOLDEN, LossPoint)
     assert [p.loss for p in curve(tmp_path / "cut")] == pytest.approx(
         [p.loss for p in golden], rel=2e-3
@@ -154,7 +155,7 @@ def interrupt_after(updates: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_merged_weights_answer_like_adapter_on_base(
     tiny_model: Path, dialogues: Path, tmp_path: Path
 ) -> None:
-    fine_tune(SETTINGS, paths(tmp_path, tiny_model, dialogues))
+    fine_tune(SETTINGS, paths(tmp_path, tiny_model, dialogues), SUBSET)
     assert merge(tiny_model, tmp_path / "adapter", tmp_path / "merged") < 1e-4
     base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     adapted = PeftModel.from_pretrained(base, str(tmp_path / "adapter"))
@@ -174,12 +175,12 @@ def test_a_loss_that_is_not_a_number_stops_with_a_sentence(
         update={"optimizer": OptimizerSettings(updates=20, learning_rate=1e30, warmup_updates=0)}
     )
     with pytest.raises(TrainingError, match="learning_rate"):
-        fine_tune(wild, paths(tmp_path, tiny_model, dialogues))
+        fine_tune(wild, paths(tmp_path, tiny_model, dialogues), SUBSET)
 
 
 def test_a_wrong_recipe_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"optimizer\.learning_rte"):
-        run_step({"subset": {}, "optimizer": {"learning_rte": 1}}, {}, "curve.html")
+        run_step({"optimizer": {"learning_rte": 1}}, {}, "curve.html")
 
 
 def test_too_many_layers_is_a_clear_error(
@@ -187,7 +188,7 @@ def test_too_many_layers_is_a_clear_error(
 ) -> None:
     deep = SETTINGS.model_copy(update={"lora": LoraSettings(last_layers=30)})
     with pytest.raises(TrainingError, match="has 4 layers"):
-        fine_tune(deep, paths(tmp_path, tiny_model, dialogues))
+        fine_tune(deep, paths(tmp_path, tiny_model, dialogues), SUBSET)
 
 
 def test_the_step_writes_curve_and_figures(
@@ -197,6 +198,11 @@ def test_the_step_writes_curve_and_figures(
     names = {"base": str(tiny_model), "adapter": str(tmp_path / "adapter")}
     names |= {part: str(dialogues / f"{part}.jsonl") for part in ("train", "test")}
     recipe = json.loads(SETTINGS.model_dump_json())
-    figures = run_step(recipe, names | {"losses": str(tmp_path / "l.jsonl")}, str(tmp_path / "c"))
+    figures = run_step(
+        recipe,
+        names | {"losses": str(tmp_path / "l.jsonl")},
+        str(tmp_path / "c"),
+        SUBSET.model_dump(),
+    )
     assert set(figures) == set(SftSummary.__dataclass_fields__)
     assert "<svg" in (tmp_path / "c").read_text()
