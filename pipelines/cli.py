@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -99,14 +100,12 @@ def up(
 
     began = time.monotonic()
     was_down = stack.status() is None
-    try:
+    with ExitStack() as undo:
+        if was_down:
+            undo.callback(_stop_started)
         _ask_for_services(base_model, {"s3": s3_port} if s3_port else {})
         _wait(timeout)
-    except BaseException:
-        if was_down:
-            notes.print("stopping what was started")
-            stack.stop()
-        raise
+        undo.pop_all()
     console.print(f"up in {time.monotonic() - began:.0f} s")
     status()
     console.print('ask: finist ask "Какая ставка по вкладу?"    stop: finist down')
@@ -190,6 +189,13 @@ def _ask_for_services(base_model: str, ports: Mapping[str, int]) -> None:
         notes.print("no model was published yet: `make demo` trains and publishes one")
     elif not _served(published.model_uri):
         stack.add_inference_service(published.name, published.model_uri)
+
+
+def _stop_started() -> None:
+    from pipelines.local import stack
+
+    notes.print("stopping what was started")
+    stack.stop()
 
 
 def _served(model_uri: str) -> bool:

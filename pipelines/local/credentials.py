@@ -4,10 +4,9 @@ import base64
 import secrets
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter
 
-from components.core.errors import BadInputError
-from pipelines.local.state import replace_text
+from pipelines.local.state import read_file, replace_text
 
 FILE_NAME = "credentials.json"
 
@@ -35,12 +34,8 @@ def load_or_create(home: Path) -> Credentials:
         BadInputError: The file does not hold them.
     """
     path = home / FILE_NAME
-    try:
-        return Credentials.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return _create(path)
-    except ValidationError as error:
-        raise BadInputError(f"{path} holds no keys; delete it to have new ones made.") from error
+    trouble = "holds no keys; delete it to have new ones made."
+    return read_file(path, Credentials, trouble) or _create(path)
 
 
 def _create(path: Path) -> Credentials:

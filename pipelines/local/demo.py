@@ -25,7 +25,13 @@ from pipelines.local import inference, s3, stack
 from pipelines.local.launch import ADAPTER
 from pipelines.local.ports import LOOPBACK, claim, free_ports
 from pipelines.local.release import Release, write_release
-from pipelines.local.state import REPOSITORY, home_directory
+from pipelines.local.state import (
+    NOT_OURS,
+    REPOSITORY,
+    home_directory,
+    read_file,
+    replace_text,
+)
 from pipelines.local.step_console import StepConsole
 
 ALLOCATOR = {
@@ -110,7 +116,7 @@ def run(recipe: Path, base: Path, console: Console) -> Path:
     ended = LastRun(
         key=this.key(), adapter_port=this.adapter_port, deployment=this.deployment_key()
     )
-    _last_run_path(home).write_text(ended.model_dump_json())
+    replace_text(_last_run_path(home), ended.model_dump_json())
     console.print(f"the loop took {time.monotonic() - began:.0f} s")
     return report
 
@@ -201,10 +207,8 @@ def _last_run_path(home: Path) -> Path:
 
 
 def _last_run(home: Path) -> LastRun:
-    path = _last_run_path(home)
-    if path.exists():
-        return LastRun.model_validate_json(path.read_text())
-    return LastRun(adapter_port=free_ports(1)[0])
+    found = read_file(_last_run_path(home), LastRun, NOT_OURS)
+    return found or LastRun(adapter_port=free_ports(1)[0])
 
 
 def _adapter_port(last: LastRun) -> int:

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from components.core.errors import BadInputError
-from pipelines.local.state import replace_text
+from pipelines.local.state import read_file, replace_text
 
 FILE_NAME = "last_release.json"
 
@@ -26,13 +25,8 @@ def read_release(home: Path) -> Release | None:
     Raises:
         BadInputError: The file does not hold one.
     """
-    path = home / FILE_NAME
-    try:
-        return Release.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValidationError as error:
-        raise BadInputError(f"{path} names no published model; run `make demo` again.") from error
+    trouble = "names no published model; run `make demo` again."
+    return read_file(home / FILE_NAME, Release, trouble)
 
 
 def write_release(home: Path, release: Release) -> None:

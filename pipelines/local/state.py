@@ -14,6 +14,7 @@ from components.core.errors import BadInputError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ModelT = TypeVar("ModelT", bound=BaseModel)
+NOT_OURS = "is not readable as state; delete it and retry."
 Phase = Literal["waiting", "starting", "ready", "failed"]
 
 
@@ -83,7 +84,7 @@ def read_state(home: Path) -> StackState | None:
     Raises:
         BadInputError: The file is not ours.
     """
-    return _read(home / "state.json", StackState)
+    return read_file(home / "state.json", StackState, NOT_OURS)
 
 
 def write_state(home: Path, state: StackState) -> None:
@@ -97,12 +98,35 @@ def read_desired(home: Path) -> Desired:
     Raises:
         BadInputError: The file is not ours.
     """
-    return _read(home / "desired.json", Desired) or Desired()
+    return read_file(home / "desired.json", Desired, NOT_OURS) or Desired()
 
 
 def write_desired(home: Path, desired: Desired) -> None:
     """Replaces `desired.json` in one step."""
     replace_text(home / "desired.json", desired.model_dump_json(indent=1))
+
+
+def read_file(path: Path, model: type[ModelT], trouble: str) -> ModelT | None:
+    """Reads one of the laptop's own JSON files.
+
+    Args:
+        path: The file.
+        model: What it holds.
+        trouble: Ends the sentence that begins with the path, when the file does not hold that:
+            what is wrong and how to mend it.
+
+    Returns:
+        The content; None when there is no file.
+
+    Raises:
+        BadInputError: The file does not hold it.
+    """
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise BadInputError(f"{path} {trouble}") from error
 
 
 def replace_text(path: Path, text: str, mode: int = 0o644) -> None:
@@ -119,15 +143,5 @@ def replace_text(path: Path, text: str, mode: int = 0o644) -> None:
             stream.write(text)
         Path(temporary).chmod(mode)
         Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _read(path: Path, model: type[ModelT]) -> ModelT | None:
-    try:
-        return model.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValidationError as error:
-        raise BadInputError(f"{path} is not readable as state; delete it and retry.") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)  # it is there only if something went wrong

@@ -1,12 +1,12 @@
 """From an InferenceService to vLLM's command line; once with the real vLLM."""
 
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from components.core.errors import DeployError
+from components.train.tiny_model import write_tiny_model
 from pipelines.local import inference, stack
 from pipelines.local.vllm import Cpu, serve_python, this_cpu, vllm_launch
 
@@ -61,7 +61,7 @@ def test_missing_serve_environment_says_so(monkeypatch: pytest.MonkeyPatch) -> N
 def test_real_vllm_serves_a_tiny_llama(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "home"
     monkeypatch.setenv("FINIST_HOME", str(home))
-    model = tiny_llama(tmp_path / "tiny")
+    model = write_tiny_model(tmp_path / "tiny", ["Какая ставка по вкладу «Сокол»?"])
     try:
         serve_python()
     except DeployError as error:
@@ -76,33 +76,3 @@ def test_real_vllm_serves_a_tiny_llama(tmp_path: Path, monkeypatch: pytest.Monke
         assert reply.json()["usage"]["completion_tokens"] == 5
     finally:
         stack.stop()
-
-
-def tiny_llama(directory: Path) -> Path:
-    """Saves a random Llama of about a million parameters with a byte-level tokenizer."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary: dict[str, int] = {letter: index for index, letter in enumerate(alphabet)}
-    core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.add_special_tokens(["<|im_start|>", "<|im_end|>"])
-    tokenizer: Any = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|im_end|>")
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=384,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
-    template = Path("components/core/templates/dialogue.jinja")
-    (directory / "chat_template.jinja").write_text(template.read_text(), encoding="utf-8")
-    return directory
