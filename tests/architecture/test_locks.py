@@ -10,6 +10,7 @@ from components.core.images import SETS
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICE_SETS = {"gigachat": {"app"}, "assistant": {"app"}, "core": {"base"}}
+MODULE_SETS = {"core/parquet.py": {"train", "evaluate"}}  # imported only where there is pyarrow
 APART = {"torch"}  # installed by images/install_torch.sh
 TYPES_ONLY = {"mypy-boto3-s3"}  # imported under TYPE_CHECKING
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(\S+)", re.MULTILINE)
@@ -50,8 +51,8 @@ def test_every_import_is_locked_for_its_image() -> None:
         f"{path.relative_to(ROOT)}: {name} is not in images/{used}/requirements.txt"
         for component in (ROOT / "components").iterdir()
         if (component / "__init__.py").exists()
-        for used in image_sets(component)
         for path in component.glob("*.py")
+        for used in MODULE_SETS.get(f"{component.name}/{path.name}") or image_sets(component)
         for name in imported(path)
         if not {normal(each) for each in distributions.get(name, [name])}
         & (locks[used] | APART | TYPES_ONLY)
