@@ -9,16 +9,20 @@ called. A failed request is a result with an error, never a missing row.
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeAlias, cast
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, TypeAlias, TypeVar, cast
 
 import httpx2
 import openai
-from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+from openai.types.chat import (
+    ChatCompletionChunk,
+    ChatCompletionMessageParam,
+    ChatCompletionTokenLogprob,
+)
 from pydantic import BaseModel, ConfigDict, Field
 from tqdm import tqdm
 
-from components.core.errors import EndpointError, MissingSecretError
+from components.core.errors import EndpointError, FinistError, MissingSecretError
 from components.core.schemas import Turn
 
 Messages: TypeAlias = Sequence[Turn]
@@ -60,6 +64,18 @@ class Asking(Frozen):
     """For one request, its retries and waits included; past it the request is a timeout."""
     progress: str = ""
     """Label of the progress bar on stderr; empty for none."""
+    top_logprobs: int = Field(default=0, ge=0, le=20)
+    """How many likely tokens to report at each position; 0 asks for no log-probabilities."""
+
+
+class Token(Frozen):
+    """One token of an answer, with the likeliest ones at its place."""
+
+    text: str
+    logprob: float
+    """Natural logarithm of its probability."""
+    top: tuple[tuple[str, float], ...] = ()
+    """Likeliest tokens and their log-probabilities, as the endpoint orders them."""
 
 
 class Completion(Frozen):
@@ -77,6 +93,10 @@ class Completion(Frozen):
     retries: int
     error: str = ""
     """What went wrong, for `error` and `timeout`."""
+    status: int | None = None
+    """HTTP status of a refusal, for `error`; None when there was none."""
+    tokens: tuple[Token, ...] = ()
+    """The answer's tokens; empty unless log-probabilities were asked for and given."""
 
 
 class _Stream:
@@ -86,6 +106,7 @@ class _Stream:
         """Starts the clock."""
         self.started = time.perf_counter()
         self.parts: list[str] = []
+        self.tokens: list[Token] = []
         self.first: float | None = None
         self.finish_reason = ""
         self.usage = (0, 0)
@@ -99,9 +120,13 @@ class _Stream:
             if choice.delta.content:
                 self.first = self.first or time.perf_counter() - self.started
                 self.parts.append(choice.delta.content)
+            if choice.logprobs:
+                self.tokens += map(_token, choice.logprobs.content or ())
             self.finish_reason = choice.finish_reason or self.finish_reason
 
-    def completion(self, finish_reason: str = "", error: str = "") -> Completion:
+    def completion(
+        self, finish_reason: str = "", error: str = "", status: int | None = None
+    ) -> Completion:
         """Gives what has been gathered so far, as failed when an error is named."""
         return Completion(
             text="".join(self.parts),
@@ -112,7 +137,14 @@ class _Stream:
             first_token_seconds=self.first,
             retries=self.retries,
             error=error,
+            status=status,
+            tokens=tuple(self.tokens),
         )
+
+
+def _token(given: ChatCompletionTokenLogprob) -> Token:
+    top = tuple((each.token, each.logprob) for each in given.top_logprobs)
+    return Token(text=given.token, logprob=given.logprob, top=top)
 
 
 def client(endpoint: Endpoint, retries: int, timeout_seconds: float) -> openai.AsyncOpenAI:
@@ -217,7 +249,8 @@ async def complete(
         if stream.first is None and _is_hopeless(error):
             raise down(endpoint, error) from error
         timed_out = isinstance(error, openai.APITimeoutError)
-        return stream.completion("timeout" if timed_out else "error", _reason(error))
+        status = error.status_code if isinstance(error, openai.APIStatusError) else None
+        return stream.completion("timeout" if timed_out else "error", _reason(error), status)
     return stream.completion()
 
 
@@ -233,6 +266,7 @@ async def _receive(
     api: openai.AsyncOpenAI, model: str, messages: Messages, asking: Asking, stream: _Stream
 ) -> None:
     turns = [{"role": turn.role, "content": turn.content} for turn in messages]
+    top = asking.top_logprobs
     raw = await api.chat.completions.with_raw_response.create(
         model=model,
         messages=cast("list[ChatCompletionMessageParam]", turns),
@@ -240,6 +274,8 @@ async def _receive(
         temperature=asking.temperature,
         stream=True,
         stream_options={"include_usage": True},
+        logprobs=True if top else openai.omit,
+        top_logprobs=top or openai.omit,
     )
     stream.retries = raw.retries_taken
     async with raw.parse() as chunks:
@@ -287,13 +323,44 @@ async def complete_all(
             return await _gather([ask(*item) for item in enumerate(conversations)])
 
 
-async def _gather(coroutines: Sequence[Coroutine[Any, Any, Completion]]) -> list[Completion]:
+Result = TypeVar("Result")
+
+
+async def _gather(coroutines: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
     """Runs all; the first error cancels the rest and is raised as itself, not in a group."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(coroutine) for coroutine in coroutines]
-    except* EndpointError as errors:
+    except* (FinistError, OSError) as errors:  # OSError: no room where an answer was to be kept
         first = errors.exceptions[0]
     else:
         return [task.result() for task in tasks]
     raise first
+
+
+Item = TypeVar("Item")
+
+
+async def for_each(
+    items: Iterable[Item], work: Callable[[Item], Awaitable[None]], concurrency: int
+) -> None:
+    """Works through items with a few workers; each takes the next item when it is free.
+
+    Unlike `complete_all`, an item may take several requests in a row, and items are drawn only
+    when a worker is free, so they may be a long stream.
+
+    Args:
+        items: Drawn in order.
+        work: What to do with one.
+        concurrency: Workers, hence items in work at once.
+
+    Raises:
+        EndpointError: Work on an item raised it; work on the others is cancelled.
+    """
+    source = iter(items)
+
+    async def worker() -> None:
+        for item in source:
+            await work(item)
+
+    await _gather([worker() for _ in range(concurrency)])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import socket
 import threading
 from collections import Counter
@@ -17,7 +18,12 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 @dataclass(frozen=True)
 class Canned:
-    """One answer: statuses given first, one a try, then the text."""
+    """One answer: statuses given first, one a try, then the text.
+
+    `top` are the probabilities of the first word's alternatives, given to who asks for
+    log-probabilities; without it the server leaves them out, as some do, or, with
+    `refuses_logprobs`, answers 400, as others do.
+    """
 
     text: str = ""
     failures: tuple[int, ...] = ()
@@ -25,6 +31,8 @@ class Canned:
     delay_seconds: float = 0.0
     finish_reason: str = "stop"
     cut: bool = False
+    top: dict[str, float] | None = None
+    refuses_logprobs: bool = False
 
 
 class CannedServer:
@@ -67,18 +75,24 @@ class CannedServer:
         tries = self.asked[question]
         self.asked[question] += 1
         status = canned.always or (canned.failures[tries] if tries < len(canned.failures) else 200)
+        if canned.refuses_logprobs and body.get("logprobs"):
+            status = 400
         if status != 200:
             message = {"error": {"message": f"canned {status}", "type": "canned"}}
             return JSONResponse(message, status, headers={"Retry-After": "0.02"})
-        return StreamingResponse(self.stream(canned), media_type="text/event-stream")
+        top = canned.top if body.get("logprobs") else None
+        return StreamingResponse(self.stream(canned, top), media_type="text/event-stream")
 
-    async def stream(self, canned: Canned) -> AsyncIterator[str]:
+    async def stream(self, canned: Canned, top: dict[str, float] | None) -> AsyncIterator[str]:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             await asyncio.sleep(canned.delay_seconds)
             for word in canned.text.split(" ") if canned.text else ():
-                yield event({"choices": [choice({"content": word + " "})]})
+                given = choice({"content": word + " "})
+                yield event(
+                    {"choices": [given | ({"logprobs": logprobs(word, top)} if top else {})]}
+                )
             if canned.cut:
                 raise ConnectionResetError
             yield event({"choices": [choice({}, canned.finish_reason)]})
@@ -92,6 +106,14 @@ class CannedServer:
 
 def choice(delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
     return {"index": 0, "delta": delta, "finish_reason": finish_reason}
+
+
+def logprobs(word: str, top: dict[str, float]) -> dict[str, Any]:
+    """A word as two tokens, the word with its alternatives and the space behind it."""
+    alternatives = [{"token": t, "logprob": math.log(p), "bytes": None} for t, p in top.items()]
+    space = {"token": " ", "logprob": 0.0, "bytes": None, "top_logprobs": []}
+    first = {"token": word, "logprob": -0.1, "bytes": None, "top_logprobs": alternatives}
+    return {"content": [first, space], "refusal": None}
 
 
 def event(content: dict[str, Any]) -> str:
