@@ -41,10 +41,11 @@ target "image" {
   name       = set
   matrix     = { set = ["base", "train", "evaluate", "app", "serve"] }
   context    = "."
-  dockerfile = "images/${set}/Dockerfile"
+  dockerfile = set == "serve" ? "images/serve/Dockerfile" : "images/Dockerfile"
   tags       = ["${REGISTRY}/${set}:${TAG}"]
   args = {
     BASE_IMAGE  = BASE_IMAGE
+    SET         = set == "serve" ? null : set
     VERSION     = TAG
     REVISION    = REVISION
     TORCH_BUILD = set == "train" ? TORCH_BUILD : null
