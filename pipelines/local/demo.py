@@ -22,6 +22,7 @@ from components.gigachat.wire import EMULATOR_MODEL
 from pipelines.build.pipeline import Place, Task, build_pipeline
 from pipelines.build.recipe import BuildRecipe, read_recipe
 from pipelines.local import inference, s3, stack
+from pipelines.local.disk import blamed
 from pipelines.local.launch import ADAPTER
 from pipelines.local.ports import LOOPBACK, claim, free_ports
 from pipelines.local.release import Release, write_release
@@ -104,19 +105,9 @@ def run(recipe: Path, base: Path, console: Console) -> Path:
     home = home_directory()
     last = _last_run(home)
     this = Run(home, read_recipe(recipe), base, last, _adapter_port(last))
-    try:
-        with _environment(ALLOCATOR | QUIET | {"FINIST_HOME": str(home)}):
-            _start_services(this, console)
-            outputs = _run_pipeline(this, console)
-    finally:
-        _stop_children()
-        stack.stop(home)
-    report = _collect(home, outputs)
-    write_release(home, Release(model_uri=outputs["model_uri"]))
-    ended = LastRun(
-        key=this.key(), adapter_port=this.adapter_port, deployment=this.deployment_key()
-    )
-    replace_text(_last_run_path(home), ended.model_dump_json())
+    with blamed(home):
+        outputs = _run_and_stop(this, console)
+        report = _keep(this, outputs)
     console.print(f"the loop took {time.monotonic() - began:.0f} s")
     return report
 
@@ -129,6 +120,17 @@ def code_hash() -> str:
             digest.update(path.relative_to(REPOSITORY).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _run_and_stop(this: Run, console: Console) -> dict[str, Any]:
+    """Runs the pipeline with its services, and leaves no process, whatever happens."""
+    try:
+        with _environment(ALLOCATOR | QUIET | {"FINIST_HOME": str(this.home)}):
+            _start_services(this, console)
+            return _run_pipeline(this, console)
+    finally:
+        _stop_children()
+        stack.stop(this.home)
 
 
 def _start_services(this: Run, console: Console) -> None:
@@ -190,6 +192,17 @@ def _arguments(this: Run) -> dict[str, Any]:
         "emulated_baseline": True,
         "profile": "laptop",
     }
+
+
+def _keep(this: Run, outputs: Mapping[str, Any]) -> Path:
+    """Keeps what a finished run leaves: its pages, the model's address, what a next run reuses."""
+    report = _collect(this.home, outputs)
+    write_release(this.home, Release(model_uri=outputs["model_uri"]))
+    ended = LastRun(
+        key=this.key(), adapter_port=this.adapter_port, deployment=this.deployment_key()
+    )
+    replace_text(_last_run_path(this.home), ended.model_dump_json())
+    return report
 
 
 def _collect(home: Path, outputs: Mapping[str, Any]) -> Path:

@@ -16,6 +16,7 @@ from components.core.errors import DeployError, MissingModelError, StorageError
 from components.core.settings import StoreSettings
 from pipelines.local import inference, s3
 from pipelines.local.credentials import load_or_create
+from pipelines.local.disk import check_room
 from pipelines.local.launch import ADAPTER, EMULATOR
 from pipelines.local.ports import claim
 from pipelines.local.processes import is_alive, stop_groups
@@ -55,6 +56,7 @@ def start(
 
     Raises:
         PortInUseError: A chosen port is taken.
+        DiskFullError: There is no room to work in.
         DeployError: The supervisor did not start.
     """
     home, ports = home or home_directory(), ports or {}
@@ -62,6 +64,7 @@ def start(
     if running is None:
         stop(home)  # clears what a killed supervisor left
     deploy_directory(home).mkdir(parents=True, exist_ok=True)
+    check_room(home)
     already = running.services if running else {}
     for name, port in ports.items():
         if name not in already:

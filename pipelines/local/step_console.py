@@ -1,5 +1,6 @@
 """What a pipeline's steps print: all of it into a log, and on the screen one line a step."""
 
+import errno
 import io
 import logging
 import re
@@ -36,7 +37,7 @@ class StepConsole(io.TextIOBase):
 
     def __enter__(self) -> Self:
         self._log_path.parent.mkdir(parents=True, exist_ok=True)
-        self._log = self._log_path.open("w", encoding="utf-8", buffering=1)
+        self._log = self._log_path.open("wb", buffering=0)
         self._status.start()
         # What comes from the cache kfp says through the root logger, outside of its own handler.
         self._handler, root = logging.StreamHandler(self), logging.getLogger()
@@ -67,12 +68,16 @@ class StepConsole(io.TextIOBase):
             self._take(COLOUR.sub("", line).rstrip())
         return len(text)
 
-    def flush(self) -> None:
-        """Writes the log out."""
-        self._log.flush()
+    def _note(self, line: str) -> None:
+        """Writes to the log; on a full disk the work goes on without it, as far as it can."""
+        try:
+            self._log.write(f"{line}\n".encode())
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
 
     def _take(self, line: str) -> None:
-        self._log.write(line + "\n")
+        self._note(line)
         if found := ERROR.search(line):
             self.error = found[1]
         elif found := DISK_FULL.search(line):
