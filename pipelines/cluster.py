@@ -24,6 +24,12 @@ STORE_KEYS = (
 """Keys of the store's Secret, and the environment variables that they become."""
 
 
+DATA_KEYS = ("OPENAI_API_KEY", "FINIST_USER_SALT")
+"""Keys of the data stage's Secret: a teacher's or judge's API key, the salt of hashed user ids."""
+
+WORKSPACE = "/workspace"
+
+
 @dataclass(frozen=True)
 class Amounts:
     """CPU cores and memory of one task; requests equal limits."""
@@ -57,6 +63,11 @@ class ClusterSettings:
     """Size of /dev/shm: NCCL and data loaders share memory through it."""
     store_secret: str = "finist-s3"
     """A Secret with STORE_KEYS, in the namespace where the steps run."""
+    data_secret: str = "finist-data"
+    """A Secret with DATA_KEYS; may be absent where data comes from the bank's own files alone."""
+    workspace_claim: str = "finist-workspace"
+    """A PersistentVolumeClaim for what a retried data step goes on from: answers of a teacher that
+    were paid for (manifests/base/workspace.yaml)."""
     user: int = 10001
     """The images' own user."""
     step: Amounts = Amounts("4", "16Gi")
@@ -80,6 +91,7 @@ def place(settings: ClusterSettings | None = None) -> Place:
     return Place(
         every=partial(as_step, settings=cluster),
         store=partial(with_store, settings=cluster),
+        data=partial(as_data, settings=cluster),
         train=partial(as_training, settings=cluster),
         server=partial(as_server, settings=cluster),
     )
@@ -115,6 +127,21 @@ def with_store(task: Task, settings: ClusterSettings) -> None:
     kubernetes.use_secret_as_env(
         task, secret_name=settings.store_secret, secret_key_to_env={key: key for key in STORE_KEYS}
     )
+
+
+def as_data(task: Task, settings: ClusterSettings) -> None:
+    """Gives the data stage its keys, and a volume on which unfinished work outlives a pod.
+
+    Args:
+        task: The task, changed in place.
+        settings: The cluster.
+    """
+    keys = {key: key for key in DATA_KEYS}
+    kubernetes.use_secret_as_env(
+        task, secret_name=settings.data_secret, secret_key_to_env=keys, optional=True
+    )
+    kubernetes.mount_pvc(task, pvc_name=settings.workspace_claim, mount_path=WORKSPACE)
+    task.set_env_variable("FINIST_HOME", WORKSPACE)
 
 
 def on_gpus(task: Task, count: int, settings: ClusterSettings) -> None:

@@ -45,6 +45,8 @@ class Place:
     """Applied to each task: caching, retries, timeouts."""
     store: Callable[[Task], None] = field(default=_leave)
     """Applied to tasks that speak to S3."""
+    data: Callable[[Task], None] = field(default=_leave)
+    """Applied to the task that prepares data: keys of outside models, a lasting work folder."""
     train: Callable[[Task], None] = field(default=_leave)
     """Applied to the task that trains: GPUs."""
     server: Callable[[Task], None] = field(default=_leave)
@@ -131,8 +133,9 @@ def build_pipeline(place: Place) -> Any:
         everything = (data, baseline, base, tuned, merged, published, server, candidate, drift)
         for task in (*everything, board):
             place.every(task)
-        for task in (base, published, server):
+        for task in (data, base, published, server):
             place.store(task)
+        place.data(data)
         place.train(tuned)
         place.server(server)
         place.order(baseline, server)

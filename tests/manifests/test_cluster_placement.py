@@ -10,7 +10,7 @@ from kfp import compiler, dsl
 
 from components.core.images import image
 from components.deploy.settings import read_profile
-from pipelines.cluster import STORE_KEYS, ClusterSettings, on_gpus, place
+from pipelines.cluster import STORE_KEYS, WORKSPACE, ClusterSettings, on_gpus, place
 from tests.kubernetes_tools import REPOSITORY, kustomize, overlay_values
 
 
@@ -38,6 +38,7 @@ def placed() -> None:
     for task in (first, second, third):
         cluster.every(task)
     cluster.store(third)
+    cluster.data(first)
     cluster.train(second)
     cluster.server(third)
 
@@ -75,7 +76,23 @@ def test_only_the_task_that_speaks_to_s3_gets_its_secret(package: Any) -> None:
     (secret,) = package[1]["served"]["secretAsEnv"]
     assert secret["secretName"] == "finist-s3"
     assert {pair["envVar"] for pair in secret["keyToEnv"]} == set(STORE_KEYS)
-    assert "secretAsEnv" not in package[1]["plain"]
+    assert "secretAsEnv" not in package[1]["trained"]
+
+
+def test_the_data_stage_goes_on_where_a_lost_pod_stopped(package: Any) -> None:
+    settings = ClusterSettings()
+    (secret,) = package[1]["plain"]["secretAsEnv"]
+    assert (secret["secretName"], secret["optional"]) == (settings.data_secret, True)
+    (volume,) = package[1]["plain"]["pvcMount"]
+    assert volume["mountPath"] == WORKSPACE
+    (home,) = container(package, "plain")["env"]
+    assert (home["name"], home["value"]) == ("FINIST_HOME", WORKSPACE)
+    claims = [
+        one["metadata"]["name"]
+        for one in kustomize(REPOSITORY / "manifests" / "overlays" / "a100x4")
+        if one["kind"] == "PersistentVolumeClaim"
+    ]
+    assert claims == [settings.workspace_claim]
 
 
 @pytest.mark.parametrize("name", ["plain", "trained", "served"])
