@@ -1,0 +1,202 @@
+"""Names of people in Russian text, in every case, by what pymorphy3 knows of each word.
+
+A chain of neighbouring words that may be names is taken when its words support each other (first
+name and patronymic, surname and initials), when one of them can hardly be anything else, or when
+an introduction such as `меня зовут` stands before it. Only then do small letters count.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from components.prepare.personal_data.kinds import Span
+from components.prepare.personal_data.words import NOTHING, WordClass, word_class
+
+CAPITALISED = re.compile(r"[А-ЯЁ][А-ЯЁа-яё]+(?:-[А-ЯЁ][А-ЯЁа-яё]+)*")
+TOKEN = re.compile(r"[А-ЯЁа-яё]\.(?=\s?[А-ЯЁа-яё])|[А-ЯЁа-яё]+(?:-[А-ЯЁа-яё]+)*")
+HINTS = (
+    "ович", "евич", "овн", "евн", "ичн", "льич", "зовут", "фио", "ф.и.о", "на имя", "имя ",
+    "получател", "отправител", "подпись", "уважением", "клиент", "заёмщик", "заемщик", "держател",
+    "спросить", "гражданин", "гражданк", "менеджер", "оператор", "я ", "это ", "здравств", "спасибо",
+    "привет", "добрый ", "доброе ",
+)  # fmt: skip
+"""Without one of these, small letters hold no name that could be found."""
+INTRODUCED = re.compile(
+    r"(?:зовут(?: меня)?|\bфио|ф\.\s?и\.\s?о\.?|\bна имя|\bимя|получател[ья]|отправител[ья]|подпись|"
+    r"с уважением|\bклиент\w*|за[её]мщик\w*|держател[ья]|спросить|гражданин\w?|гражданк\w|"
+    r"анкета|заявител[ья])[\s:,–—-]{1,3}$",
+    re.IGNORECASE,
+)
+SOFTLY = re.compile(
+    r"(?:\bя|\bэто|\bснова|мама|муж|жена|сын|брат|подруга|друг|менеджер\w?|оператор\w?|"
+    r"сотрудни\w+|(?:здравствуй|спасибо|привет)\w*|добр\w+ (?:день|вечер|утро))[\s,:]{1,3}$",
+    re.IGNORECASE,
+)
+PRODUCT = re.compile(
+    r"(?:\bкарт|\bвклад|\bсч[её]т|кредит|тариф|пакет|ипотек|сервис|подписк|программ|страховк|полис|"
+    r"\bфонд|облигаци|копилк|услуг|банк|депозит)\w*\s+$",
+    re.IGNORECASE,
+)
+PLACE_BEFORE = re.compile(
+    r"(?:\bул(?:\.|иц\w+)|проспект\w*|\bпр(?:-т|\.)|площад\w+|\bпл\.|метро|станци\w+|\bг\.|город\w*|"
+    r"бульвар\w*|\bпер\.|переул\w+|шоссе|набережн\w+|отделени\w+ на|памятник\w*)\s*$",
+    re.IGNORECASE,
+)
+QUOTED = re.compile(r"«[^«»]{1,60}»|[\"„“][^\"„“”]{1,60}[\"“”]")
+SENTENCE_START = re.compile(r"(?:^|[.!?\n…])[\s\"«(–—-]*$")
+NOT_NAMES = frozenset({"тинькофф", "сбер", "альфа", "мир", "вас", "вам", "мая", "март", "дай"})
+SMALL_INITIALS = re.compile(r"\b[а-яё]\.\s?[а-яё]\.")
+LATIN_HOLDER = re.compile(
+    r"(?:держател\w+|карте?|написано|cardholder|holder|имя)[\s:,-]{1,3}(?:имя |написано |стоит )?"
+    r"([A-Z]{2,20} [A-Z]{2,25})\b"
+)
+LONGEST_CHAIN = 3
+BEFORE = 40
+SURE = 0.5
+VERY_SURE = 0.9
+LIKELY = 0.3
+CERTAIN = 0.95
+SHORT = 3
+FAIR = 0.4
+RARE = 0.01
+ABBREVIATIONS = frozenset({"те", "тк", "тд", "тп", "нэ", "сг", "тч", "то", "др", "дп"})
+"""Two letters with stops that are no initials: `т.е.`, `т.к.`, `и т.д.`"""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word or an initial, with its readings."""
+
+    start: int
+    end: int
+    word: str
+    reading: WordClass
+    initial: bool
+
+    @property
+    def capital(self) -> bool:
+        """Begins with a capital letter."""
+        return self.word[0].isupper()
+
+
+def find_names(text: str) -> list[Span]:
+    """Finds names of people.
+
+    Args:
+        text: A text.
+
+    Returns:
+        Spans from left to right. Names in quotation marks are products unless they have two parts.
+    """
+    latin = [Span(*match.span(1), "name") for match in LATIN_HOLDER.finditer(text)]
+    if not _worth_reading(text):
+        return latin
+    quoted = [match.span() for match in QUOTED.finditer(text)]
+    spans = [Span(c[0].start, c[-1].end, "name") for c in _chains(text, quoted)]
+    return sorted(spans + latin)
+
+
+def _worth_reading(text: str) -> bool:
+    if any(word_class(word).any_name for word in CAPITALISED.findall(text)):
+        return True
+    lowered = text.lower()
+    if any(hint in lowered for hint in HINTS) or SMALL_INITIALS.search(text):
+        return True
+    return text == lowered and any(word_class(word).name >= CERTAIN for word in text.split())
+
+
+def _chains(text: str, quoted: list[tuple[int, int]]) -> Iterator[list[Token]]:
+    tokens = list(_tokens(text))
+    place = 0
+    while place < len(tokens):
+        chain = _longest(text, tokens, place, quoted)
+        if chain:
+            yield chain
+        place += max(1, len(chain))
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    for match in TOKEN.finditer(text):
+        word = match.group()
+        initial = word.endswith(".")
+        skip = initial or word.lower() in NOT_NAMES
+        yield Token(*match.span(), word, NOTHING if skip else word_class(word), initial)
+
+
+def _longest(
+    text: str, tokens: list[Token], first: int, quoted: list[tuple[int, int]]
+) -> list[Token]:
+    """The longest name that begins with this token; empty when there is none."""
+    if not (tokens[first].reading.any_name or tokens[first].initial):
+        return []
+    chain = tokens[first : first + 1]
+    for token in tokens[first + 1 : first + LONGEST_CHAIN]:
+        gap = text[chain[-1].end : token.start]
+        joined = gap == " " or (gap in {"", "\u00a0"} and (chain[-1].initial or token.initial))
+        if not joined or not (token.reading.any_name or token.initial):
+            break
+        chain.append(token)
+    before = text[max(0, chain[0].start - BEFORE) : chain[0].start]
+    inside = any(start < chain[0].start < end for start, end in quoted)
+    while chain and not _is_name(chain, before, inside):
+        chain = chain[:-1]
+    return chain
+
+
+def _is_name(chain: list[Token], before: str, quoted: bool) -> bool:
+    if any(token.initial for token in chain):
+        return _with_initials(chain)
+    if len(chain) == 1:
+        return not quoted and _single(chain[0], before)
+    readings = [token.reading for token in chain]
+    if all(token.capital for token in chain):
+        return _supported(readings)
+    if any(token.capital for token in chain):
+        return False
+    if INTRODUCED.search(before) or SOFTLY.search(before):
+        return any(reading.name >= LIKELY or reading.patronymic >= SURE for reading in readings)
+    return _supported(readings) and any(
+        reading.patronymic >= SURE or reading.name >= VERY_SURE for reading in readings
+    )
+
+
+def _supported(readings: list[WordClass]) -> bool:
+    """Parts of different sorts: a first name with a patronymic or a surname."""
+    names = [reading for reading in readings if reading.name > 0]
+    patronymics = [reading for reading in readings if reading.patronymic >= SURE]
+    surnames = [reading for reading in readings if reading.surname >= LIKELY]
+    if patronymics:
+        return bool(names or surnames)
+    certain = [reading for reading in readings if max(reading.name, reading.surname) >= SURE]
+    return bool(names and surnames and certain)
+
+
+def _with_initials(chain: list[Token]) -> bool:
+    """A surname and two initials, on either side; both in the same letter case."""
+    words = [token for token in chain if not token.initial]
+    if len(words) != 1 or len(chain) != LONGEST_CHAIN or chain[1] is words[0]:
+        return False
+    letters = "".join(token.word[0] for token in chain if token.initial)
+    surname = words[0]
+    return letters not in ABBREVIATIONS and (surname.capital or surname.reading.surname > RARE)
+
+
+def _single(token: Token, before: str) -> bool:
+    reading = token.reading
+    if INTRODUCED.search(before):
+        sure = max(reading.name, reading.surname, reading.patronymic)
+        return sure >= (RARE if token.capital else LIKELY)
+    if not token.capital:
+        elsewhere = PRODUCT.search(before) or PLACE_BEFORE.search(before)
+        alone = reading.name >= CERTAIN and len(token.word) > SHORT and not elsewhere
+        return alone or (reading.name >= FAIR and SOFTLY.search(before) is not None)
+    if token.word.isupper() or PLACE_BEFORE.search(before):
+        return False
+    if reading.name < VERY_SURE and PRODUCT.search(before):
+        return False
+    if reading.name >= SURE or reading.patronymic >= SURE:
+        return True
+    first = SENTENCE_START.search(before) is not None
+    if first:
+        return reading.surname >= VERY_SURE and not reading.place
+    return reading.name > RARE or (reading.surname >= LIKELY and not reading.place)
