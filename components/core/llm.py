@@ -129,7 +129,7 @@ class _Stream:
     ) -> Completion:
         """Gives what has been gathered so far, as failed when an error is named."""
         return Completion(
-            text="".join(self.parts),
+            text=_whole("".join(self.parts)),
             finish_reason=finish_reason or self.finish_reason or "unknown",
             prompt_tokens=self.usage[0],
             completion_tokens=self.usage[1],
@@ -143,8 +143,13 @@ class _Stream:
 
 
 def _token(given: ChatCompletionTokenLogprob) -> Token:
-    top = tuple((each.token, each.logprob) for each in given.top_logprobs)
-    return Token(text=given.token, logprob=given.logprob, top=top)
+    top = tuple((_whole(each.token), each.logprob) for each in given.top_logprobs)
+    return Token(text=_whole(given.token), logprob=given.logprob, top=top)
+
+
+def _whole(text: str) -> str:
+    """Joins a character that arrived in two halves; a half alone becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def client(endpoint: Endpoint, retries: int, timeout_seconds: float) -> openai.AsyncOpenAI:

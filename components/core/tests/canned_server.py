@@ -118,7 +118,7 @@ def logprobs(word: str, top: dict[str, float]) -> dict[str, Any]:
 
 def event(content: dict[str, Any]) -> str:
     head = {"id": "1", "object": "chat.completion.chunk", "created": 0, "model": "canned"}
-    return f"data: {json.dumps(head | content, ensure_ascii=False)}\n\n"
+    return f"data: {json.dumps(head | content)}\n\n"
 
 
 @contextmanager

@@ -20,6 +20,7 @@ ANSWERS = {
     "медленно": Canned("Поздно.", delay_seconds=5),
     "пусто": Canned(""),
     "запрет": Canned("Не могу.", finish_reason="blacklist"),
+    "половина": Canned("Сердце \ud83d и \ud83d\ude00"),
     "обрыв": Canned("Начало ответа", cut=True),
 }
 
@@ -48,6 +49,11 @@ async def test_it_streams_the_text_with_usage_and_times(server: CannedServer) ->
     assert got.first_token_seconds is not None
     assert 0 < got.first_token_seconds <= got.latency_seconds
     assert (got.retries, got.error) == (0, "")
+
+
+async def test_half_a_character_becomes_the_replacement_character(server: CannedServer) -> None:
+    (got,) = await ask(server, "половина")
+    assert got.text.strip() == "Сердце \ufffd и 😀"
 
 
 async def test_a_put_off_request_is_tried_again(server: CannedServer) -> None:
