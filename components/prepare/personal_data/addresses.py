@@ -16,19 +16,22 @@ TOWN = (
     r"(?:г|гор|город[еа]?|пос|посёл(?:ок|ке)|дер|деревн[яеи]|сел[ое]|с|пгт|станиц[ае]|хутор[еа]?)\b"
     r"\.?"
 )
-WORD = r"[А-ЯЁа-яё][А-ЯЁа-яё-]*\.?"
+WORD = r"(?!(?:кв|м|га|сот)\b)[А-ЯЁа-яё][А-ЯЁа-яё-]*\.?"
 NAME = rf"(?:\d{{1,3}}(?:-?[а-я]{{1,2}})?\s)?{WORD}(?:\s{WORD}){{0,2}}?"
-ADJECTIVE = r"(?:(?-i:[А-ЯЁ][а-яё-]+)(?:\s(?-i:[А-ЯЁ][а-яё-]+))?|[а-яё-]+(?:ая|ий|ый|ой|[оеё]ва|ина))"
+ADJECTIVE = (
+    r"(?:(?-i:[А-ЯЁ][а-яё-]+)(?:\s(?-i:[А-ЯЁ][а-яё-]+))?|[а-яё-]+(?:ая|ий|ый|ой|[оеё]ва|ина))"
+)
 """A street's name before its type: `Малая Садовая ул.`, `невский пр.`"""
 HOUSE = (
-    r"[\s,]{1,3}(?:(?:дом|д)\b\.?\s*)?№?\s*\d{1,4}(?:\s?[а-яА-Я]\b)?"
+    r"[\s,]{1,3}(?:(?:дом|д)(?![а-яё])\.?\s*)?№?\s*\d{1,4}(?:\s?[а-яА-Я]\b)?"
     r"(?:\s?(?:корп(?:ус)?|к|стр(?:оение)?|/|-)\.?\s?\d{1,4}){0,2}(?!\d)"
 )
-FLAT = r"[\s,]{0,3}(?:кв|квартира|квартире|офис|оф|комн|комната)\b\.?\s*№?\s*\d{1,4}"
-HINT = re.compile(rf"\b(?:{STREET}|кв\b|квартир|дом\b|д\.)", re.IGNORECASE)
+FLAT = r"[\s,]{0,3}(?:кв|квартира|квартире|офис|оф|комн|комната)(?![а-яё])\.?\s*№?\s*\d{1,4}"
+DIGIT = re.compile(r"\d")
+HINT = re.compile(rf"\b(?:{STREET}|(?:кв|дом|д)(?![а-яё])|квартир)", re.IGNORECASE)
 WHOLE = re.compile(
     rf"\b(?:{STREET}\s*{NAME}{HOUSE}(?:{FLAT})?|{ADJECTIVE}\s{STREET}{HOUSE}(?!\s{WORD}[\s,]{{1,3}}\d)(?:{FLAT})?"
-    rf"|{WORD}{HOUSE}{FLAT}|{TOWN}\s*{WORD}[\s,]{{1,3}}(?:дом|д)\b\.?\s*\d{{1,4}})",
+    rf"|{WORD}{HOUSE}{FLAT}|{TOWN}\s*{WORD}[\s,]{{1,3}}(?:дом|д)(?![а-яё])\.?\s*\d{{1,4}})",
     re.IGNORECASE,
 )
 TOWN_BEFORE = re.compile(
@@ -49,7 +52,7 @@ def find_addresses(text: str) -> list[Span]:
     Returns:
         Spans from left to right, each with the town and the index before the street.
     """
-    if HINT.search(text) is None or not any(character.isdigit() for character in text):
+    if DIGIT.search(text) is None or HINT.search(text) is None:
         return []
     return [
         Span(_start(text, match.start()), match.end(), "address")

@@ -7,22 +7,22 @@ an introduction such as `меня зовут` stands before it. Only then do sma
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from components.prepare.personal_data.kinds import Span
 from components.prepare.personal_data.words import NOTHING, WordClass, word_class
 
 CAPITALISED = re.compile(r"[А-ЯЁ][А-ЯЁа-яё]+(?:-[А-ЯЁ][А-ЯЁа-яё]+)*")
-TOKEN = re.compile(r"[А-ЯЁа-яё]\.(?=\s?[А-ЯЁа-яё])|[А-ЯЁа-яё]+(?:-[А-ЯЁа-яё]+)*")
+TOKEN = re.compile(r"(?<![А-ЯЁа-яё])[А-ЯЁа-яё]\.|[А-ЯЁа-яё]+(?:-[А-ЯЁа-яё]+)*")
 HINTS = (
-    "ович", "евич", "овн", "евн", "ичн", "льич", "зовут", "фио", "ф.и.о", "на имя", "имя ",
+    "ович", "евич", "овн", "евн", "ичн", "льич", "зовут", "фио", "ф.и.о", "имя", "фамили", "отчество",
     "получател", "отправител", "подпись", "уважением", "клиент", "заёмщик", "заемщик", "держател",
     "спросить", "гражданин", "гражданк", "менеджер", "оператор", "я ", "это ", "здравств", "спасибо",
     "привет", "добрый ", "доброе ",
 )  # fmt: skip
 """Without one of these, small letters hold no name that could be found."""
 INTRODUCED = re.compile(
-    r"(?:зовут(?: меня)?|\bфио|ф\.\s?и\.\s?о\.?|\bна имя|\bимя|получател[ья]|отправител[ья]|подпись|"
+    r"(?:зовут(?: меня)?|\bфио|ф\.\s?и\.\s?о\.?|\bна имя|\bимя|фамили[яию]|отчество|получател[ья]|отправител[ья]|подпись|"
     r"с уважением|\bклиент\w*|за[её]мщик\w*|держател[ья]|спросить|гражданин\w?|гражданк\w|"
     r"анкета|заявител[ья])[\s:,–—-]{1,3}$",
     re.IGNORECASE,
@@ -44,12 +44,19 @@ PLACE_BEFORE = re.compile(
 )
 QUOTED = re.compile(r"«[^«»]{1,60}»|[\"„“][^\"„“”]{1,60}[\"“”]")
 SENTENCE_START = re.compile(r"(?:^|[.!?\n…])[\s\"«(–—-]*$")
-NOT_NAMES = frozenset({"тинькофф", "сбер", "альфа", "мир", "вас", "вам", "мая", "март", "дай"})
+NOT_NAMES = frozenset(
+    {"тинькофф", "сбер", "альфа", "альфу", "альфе", "альфой", "мир", "мира", "лада", "ладу", "ладе",
+     "марий", "май", "мая", "июль", "август", "августа", "вас", "вам", "дай"}
+)  # fmt: skip
+"""Brands, months, a republic and small words that pymorphy3 also knows as names."""
+IN_PLACE = re.compile(r"(?:^|\s)(?:во?|из|под|близ|до)\s$", re.IGNORECASE)
 SMALL_INITIALS = re.compile(r"\b[а-яё]\.\s?[а-яё]\.")
+LATIN = re.compile(r"[A-Z]{2} [A-Z]{2}")
 LATIN_HOLDER = re.compile(
     r"(?:держател\w+|карте?|написано|cardholder|holder|имя)[\s:,-]{1,3}(?:имя |написано |стоит )?"
     r"([A-Z]{2,20} [A-Z]{2,25})\b"
 )
+GAP = re.compile(r"[ \u00a0\t]{1,2}")
 LONGEST_CHAIN = 3
 BEFORE = 40
 SURE = 0.5
@@ -59,12 +66,11 @@ CERTAIN = 0.95
 SHORT = 3
 FAIR = 0.4
 RARE = 0.01
-ABBREVIATIONS = frozenset({"те", "тк", "тд", "тп", "нэ", "сг", "тч", "то", "др", "дп"})
+ABBREVIATIONS = frozenset({"те", "тк", "тд", "тп", "нэ", "сг", "тч", "то", "др", "пп", "мб"})
 """Two letters with stops that are no initials: `т.е.`, `т.к.`, `и т.д.`"""
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """A word or an initial, with its readings."""
 
     start: int
@@ -88,12 +94,18 @@ def find_names(text: str) -> list[Span]:
     Returns:
         Spans from left to right. Names in quotation marks are products unless they have two parts.
     """
-    latin = [Span(*match.span(1), "name") for match in LATIN_HOLDER.finditer(text)]
+    latin = _latin(text)
     if not _worth_reading(text):
         return latin
     quoted = [match.span() for match in QUOTED.finditer(text)]
     spans = [Span(c[0].start, c[-1].end, "name") for c in _chains(text, quoted)]
     return sorted(spans + latin)
+
+
+def _latin(text: str) -> list[Span]:
+    if LATIN.search(text) is None:
+        return []
+    return [Span(*match.span(1), "name") for match in LATIN_HOLDER.finditer(text)]
 
 
 def _worth_reading(text: str) -> bool:
@@ -116,24 +128,27 @@ def _chains(text: str, quoted: list[tuple[int, int]]) -> Iterator[list[Token]]:
 
 
 def _tokens(text: str) -> Iterator[Token]:
+    """Words that may be parts of names, and initials; all others are left out."""
     for match in TOKEN.finditer(text):
         word = match.group()
-        initial = word.endswith(".")
-        skip = initial or word.lower() in NOT_NAMES
-        yield Token(*match.span(), word, NOTHING if skip else word_class(word), initial)
+        if word.endswith("."):
+            yield Token(*match.span(), word, NOTHING, initial=True)
+            continue
+        reading = word_class(word)
+        named = reading.any_name or (reading.unknown and word[0].isupper())
+        if named and word.lower() not in NOT_NAMES:
+            yield Token(*match.span(), word, reading, initial=False)
 
 
 def _longest(
     text: str, tokens: list[Token], first: int, quoted: list[tuple[int, int]]
 ) -> list[Token]:
     """The longest name that begins with this token; empty when there is none."""
-    if not (tokens[first].reading.any_name or tokens[first].initial):
-        return []
     chain = tokens[first : first + 1]
     for token in tokens[first + 1 : first + LONGEST_CHAIN]:
         gap = text[chain[-1].end : token.start]
-        joined = gap == " " or (gap in {"", "\u00a0"} and (chain[-1].initial or token.initial))
-        if not joined or not (token.reading.any_name or token.initial):
+        joined = GAP.fullmatch(gap) or (gap == "" and (chain[-1].initial or token.initial))
+        if not joined:
             break
         chain.append(token)
     before = text[max(0, chain[0].start - BEFORE) : chain[0].start]
@@ -162,35 +177,42 @@ def _is_name(chain: list[Token], before: str, quoted: bool) -> bool:
 
 def _supported(readings: list[WordClass]) -> bool:
     """Parts of different sorts: a first name with a patronymic or a surname."""
-    names = [reading for reading in readings if reading.name > 0]
+    names = [reading for reading in readings if reading.name > 0 or reading.unknown]
     patronymics = [reading for reading in readings if reading.patronymic >= SURE]
     surnames = [reading for reading in readings if reading.surname >= LIKELY]
     if patronymics:
         return bool(names or surnames)
     certain = [reading for reading in readings if max(reading.name, reading.surname) >= SURE]
-    return bool(names and surnames and certain)
+    apart = len(readings) > 1 and any(a is not b for a in names for b in surnames)
+    return bool(apart and any(not reading.unknown for reading in certain))
 
 
 def _with_initials(chain: list[Token]) -> bool:
     """A surname and two initials, on either side; both in the same letter case."""
     words = [token for token in chain if not token.initial]
-    if len(words) != 1 or len(chain) != LONGEST_CHAIN or chain[1] is words[0]:
+    if len(words) != 1 or len({token.capital for token in chain}) > 1:
+        return False
+    surname = words[0]
+    if len(chain) < LONGEST_CHAIN:
+        return chain[0] is surname and surname.capital and surname.reading.surname >= SURE
+    if chain[1] is surname:
         return False
     letters = "".join(token.word[0] for token in chain if token.initial)
-    surname = words[0]
     return letters not in ABBREVIATIONS and (surname.capital or surname.reading.surname > RARE)
 
 
 def _single(token: Token, before: str) -> bool:
     reading = token.reading
     if INTRODUCED.search(before):
-        sure = max(reading.name, reading.surname, reading.patronymic)
+        sure = max(reading.name, reading.surname, reading.patronymic, SURE * reading.unknown)
         return sure >= (RARE if token.capital else LIKELY)
     if not token.capital:
         elsewhere = PRODUCT.search(before) or PLACE_BEFORE.search(before)
         alone = reading.name >= CERTAIN and len(token.word) > SHORT and not elsewhere
         return alone or (reading.name >= FAIR and SOFTLY.search(before) is not None)
     if token.word.isupper() or PLACE_BEFORE.search(before):
+        return False
+    if reading.place and IN_PLACE.search(before):
         return False
     if reading.name < VERY_SURE and PRODUCT.search(before):
         return False

@@ -14,7 +14,11 @@ import phonenumbers
 from stdnum import luhn
 from stdnum.ru import inn
 
-from components.prepare.personal_data.checksums import ACCOUNT_DIGITS, account_key_is_valid, snils_is_valid
+from components.prepare.personal_data.checksums import (
+    ACCOUNT_DIGITS,
+    account_key_is_valid,
+    snils_is_valid,
+)
 from components.prepare.personal_data.kinds import Kind, Span
 
 LONG_NUMBER = re.compile(r"\d(?:\D{0,8}\d){6}")
@@ -62,6 +66,8 @@ class Window:
     lengths: tuple[int, ...]
     worded: bool
     """A word such as `номер` stands between two groups."""
+    alone: bool
+    """No other digits stand beside it."""
     context: str | None
     """The kind that the last telling word before names, or `order`."""
 
@@ -102,7 +108,7 @@ def _spans(text: str, run: list[re.Match[str]], public: frozenset[str]) -> Itera
     first = 0
     while first < len(run):
         for last in range(len(run), first, -1):
-            window = _window(text, run[first:last])
+            window = _window(text, run, first, last)
             kind = _kind(window)
             if kind is not None and not public & {window.digits, window.digits[-NATIONAL:]}:
                 yield _span(window, kind)
@@ -112,7 +118,8 @@ def _spans(text: str, run: list[re.Match[str]], public: frozenset[str]) -> Itera
         first += 1
 
 
-def _window(text: str, groups: list[re.Match[str]]) -> Window:
+def _window(text: str, run: list[re.Match[str]], first: int, last: int) -> Window:
+    groups = run[first:last]
     start, end = groups[0].start(), groups[-1].end()
     between = text[start:end]
     return Window(
@@ -122,6 +129,7 @@ def _window(text: str, groups: list[re.Match[str]]) -> Window:
         digits="".join(group.group() for group in groups),
         lengths=tuple(len(group.group()) for group in groups),
         worded=any(character.isalpha() or character == "№" for character in between),
+        alone=len(groups) == len(run),
         context=_context(text[max(0, start - CONTEXT_CHARACTERS) : start]),
     )
 
@@ -205,7 +213,7 @@ def _is_foreign(window: Window) -> bool:
 def _is_phone(window: Window) -> bool:
     if window.worded or CODE.search(window.text[max(0, window.start - 5) : window.start]):
         return False
-    if window.context == "phone" and window.lengths in LOCAL_GROUPS:
+    if window.context == "phone" and window.lengths in LOCAL_GROUPS and window.alone:
         return True
     if not (_is_national(window) or window.plus):
         return False
@@ -228,8 +236,10 @@ def _is_private_number(number: str) -> bool:
     except phonenumbers.NumberParseException:
         return False
     toll_free = phonenumbers.PhoneNumberType.TOLL_FREE
-    valid = phonenumbers.is_valid_number(parsed)
-    return valid and phonenumbers.number_type(parsed) != toll_free
+    plausible = (
+        phonenumbers.is_possible_number if number[0] == "+" else phonenumbers.is_valid_number
+    )
+    return plausible(parsed) and phonenumbers.number_type(parsed) != toll_free
 
 
 RECOGNIZERS: tuple[tuple[Kind, Callable[[Window], bool]], ...] = (

@@ -24,6 +24,8 @@ class WordClass(NamedTuple):
     patronymic: float
     surname: float
     place: bool
+    unknown: bool
+    """In no dictionary: a rare name as well as a brand or a mistyped word."""
 
     @property
     def any_name(self) -> bool:
@@ -31,7 +33,7 @@ class WordClass(NamedTuple):
         return self.name > 0 or self.patronymic > 0 or self.surname > 0
 
 
-NOTHING = WordClass(0.0, 0.0, 0.0, place=False)
+NOTHING = WordClass(0.0, 0.0, 0.0, place=False, unknown=False)
 
 
 @cache
@@ -61,6 +63,7 @@ def word_class(word: str) -> WordClass:
         patronymic=0.0,
         surname=max(part.surname for part in parts),
         place=False,
+        unknown=any(part.unknown for part in parts),
     )
 
 
@@ -81,4 +84,5 @@ def _class(word: str) -> WordClass:
         patronymic=weight["Patr"],
         surname=weight["Surn"] if known else max(guessed, min(weight["Surn"], GUESSED)),
         place=any("Geox" in parse.tag for parse in parses),
+        unknown=not known,
     )
