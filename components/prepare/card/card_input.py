@@ -134,8 +134,9 @@ class Synthesis(Part):
     threshold: float
     """The judge's score from which a row is kept, 1 to 5."""
     scores_kept: Histogram | None = None
+    """From `score_histogram`; None for what the rows of the dataset carry."""
     scores_rejected: Histogram | None = None
-    """Of judged rows below the threshold; bins as in `scores_kept`."""
+    """Of judged rows below the threshold, from `score_histogram`."""
     spending: tuple[Spending, ...] = ()
     currency: str = "USD"
     budget: float | None = None

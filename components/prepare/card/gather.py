@@ -2,16 +2,15 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, ValidationError
-
-from components.core.errors import BadInputError, SchemaError
+from components.core.errors import BadInputError
 from components.core.schemas import Dialogue, QuarantinedRow
 from components.prepare.card.card_input import Dataset, RejectedRows, SourceRows, SplitRows
 from components.prepare.card.histograms import describe_lengths, score_histogram
+from components.prepare.card.line_reader import stream_rows
 from components.prepare.card.sampling import Reservoir, in_turns
 from components.prepare.catalogue import Bank
 
@@ -19,7 +18,6 @@ EXAMPLES = 10
 LONGEST_REASON = 300
 """Characters of a reason that the card repeats."""
 
-RowType = TypeVar("RowType", bound=BaseModel)
 Side = Literal["train", "test"]
 SIDES: tuple[Side, ...] = ("train", "test")
 
@@ -46,7 +44,7 @@ def gather(train: Path, test: Path, *, seed: int, bank: Bank | None = None) -> D
     """
     counts = _Counts(seed)
     for side, path in zip(SIDES, (train, test), strict=True):
-        for row in stream_jsonl(path, Dialogue):
+        for row in stream_rows(path, Dialogue):
             counts.add(row, side)
     if not counts.sources:
         raise BadInputError(f"{train} and {test} hold no rows; a data card needs at least one.")
@@ -66,46 +64,13 @@ def count_quarantine(path: Path) -> tuple[RejectedRows, ...]:
         SchemaError: The file cannot be read, or a line does not fit; names both.
     """
     counts, first = Counter[str](), dict[str, str]()
-    for row in stream_jsonl(path, QuarantinedRow):
+    for row in stream_rows(path, QuarantinedRow):
         counts[row.kind] += 1
         if row.kind not in first:
             reason = row.reason[:LONGEST_REASON]
             first[row.kind] = f"{Path(row.file).name}:{row.line}: {reason}"
     kinds = sorted(counts, key=lambda kind: (-counts[kind], kind))
     return tuple(RejectedRows(kind=k, rows=counts[k], example=first[k]) for k in kinds)
-
-
-def stream_jsonl(path: Path, model: type[RowType]) -> Iterator[RowType]:
-    """Reads a file of JSON lines row by row.
-
-    Args:
-        path: The file, UTF-8, one JSON object a line; empty lines are passed over.
-        model: The row's type.
-
-    Yields:
-        The rows, in the file's order.
-
-    Raises:
-        SchemaError: The file cannot be read, or a line does not fit the type; names both.
-    """
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _row(path, number, line, model)
-    except OSError as error:
-        raise SchemaError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _row(path: Path, number: int, line: bytes, model: type[RowType]) -> RowType:
-    try:
-        return model.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the line"
-        raise SchemaError(
-            f"{path}:{number}: {where}: {first['msg']}; mend or remove this line."
-        ) from error
 
 
 class _Counts:

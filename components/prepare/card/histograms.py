@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 
 from components.prepare.card.card_input import Histogram, Lengths
 
-MOST_BINS = 16
-TAIL = 0.01
+MOST_BINS = 20
+TAIL = 0.02
 """Share of the longest texts that may fall together into the last bin."""
 SCORE_WIDTH = 0.5
 """A judge's scores are 1 to 5, with fractions (Liu et al. 2023, arXiv:2303.16634)."""
@@ -50,12 +50,14 @@ def length_histogram(counts: Mapping[int, int]) -> Histogram:
         counts: Length in characters -> number of texts; at least one text.
 
     Returns:
-        Bins from the shortest text's to that of the longest, or of all but the longest
-        hundredth, which then stand together in the last bin.
+        Bins from the shortest text's to the longest's, as narrow as all but the longest fiftieth
+        allow; where the longest do not fit, the last bin takes them all.
     """
     low, high = min(counts), quantile(counts, 1 - TAIL)
     width = next(w for w in _round_widths() if high // w - low // w < MOST_BINS)
-    first, last = low // width, high // width
+    first, last = low // width, max(counts) // width
+    if last - first >= MOST_BINS:
+        last = high // width
     bins = Counter[int]()
     for length, rows in counts.items():
         bins[min(length // width, last)] += rows

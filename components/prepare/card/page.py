@@ -14,6 +14,8 @@ from components.prepare.generate import SOURCE as BUILT_IN
 TEMPLATES = Path(__file__).parent / "templates"
 LONGEST_TEXT = 1500
 """Characters of a message that the page shows; the JSON has it in full."""
+CENTS = 0.1
+"""Smaller sums of money are written with four decimals."""
 OPEN_TABLE = 20
 """Longer tables of intents and products are folded."""
 _PLACEHOLDER = re.compile(r"\[[А-ЯЁ]{2,20}\]")
@@ -69,7 +71,7 @@ def notes(card: CardInput) -> list[str]:
     Returns:
         Sentences; none when no row is synthetic.
     """
-    found = [_origin_note(card.dataset)]
+    found = [_origin_note(card.dataset), _teacher_note(card)]
     if card.synthesis:
         found.append(card.synthesis.note)
         if card.synthesis.stopped_by_budget:
@@ -90,6 +92,18 @@ def _origin_note(data: Dataset) -> str:
     )
 
 
+def _teacher_note(card: CardInput) -> str:
+    """How many rows an LLM wrote, and which."""
+    sources = [s for s in card.dataset.sources if s.name.startswith("synthetic:")]
+    written = sum(source.total for source in sources if source.name != BUILT_IN)
+    spending = card.synthesis.spending if card.synthesis else ()
+    models = ", ".join(spent.model for spent in spending if spent.role == "teacher")
+    rows = card.dataset.train + card.dataset.test
+    if not written:
+        return ""
+    return f"{written:,} of {rows:,} rows were written by an LLM: {models or 'not named'}."
+
+
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -101,7 +115,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "count": lambda number: f"{number:,}",
         "percent": lambda share: f"{100 * share:.1f}%",
-        "money": lambda value: f"{value:,.2f}" if value >= 1 else f"{value:.4f}",
+        "money": lambda value: f"{value:,.2f}" if value >= CENTS else f"{value:.4f}",
         "short": short_count,
         "placeholders": mark_placeholders,
         "ranges": bin_ranges,
