@@ -49,17 +49,11 @@ def bootstrap_interval(
     mean = float(sample.mean())
     if np.ptp(sample) == 0:
         return Interval(mean, mean, mean)
-    found = stats.bootstrap(
-        (sample,),
-        np.mean,
-        vectorized=True,
-        batch=256,
-        n_resamples=resamples,
-        confidence_level=confidence,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Interval(mean, float(found.low), float(found.high))
+    options = {"n_resamples": resamples, "confidence_level": confidence, "batch": 256}
+    rng = np.random.default_rng(seed)
+    found = stats.bootstrap((sample,), np.mean, method="percentile", rng=rng, **options)
+    low, high = found.confidence_interval
+    return Interval(mean, float(low), float(high))
 
 
 def paired_difference(

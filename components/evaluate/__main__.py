@@ -61,13 +61,14 @@ def leaderboard(
     emulated_baseline: Annotated[
         bool, typer.Option(help="The baseline stands in for GigaChat: say so.")
     ] = True,
+    base_model: Annotated[str, typer.Option(help="The model that stands in for GigaChat.")] = "",
     watch_link: Annotated[str, typer.Option(help="Relative address of the watch report.")] = "",
     data_card_link: Annotated[str, typer.Option(help="Relative address of the data card.")] = "",
 ) -> None:
     """Ranks contenders against the baseline on the same questions."""
     links = Links(watch=watch_link, data_card=data_card_link)
     files = [baseline, *candidate]
-    board = write_report(files, losses, report, summary, links, emulated_baseline)
+    board = write_report(files, losses, report, summary, links, emulated_baseline, base_model)
     for row in board.standings:
         accuracy = row.measures.accuracy
         shown = f"{accuracy.mean:.1%} of exact facts" if accuracy else "no facts required"

@@ -66,6 +66,7 @@ def leaderboard(
     summary: dsl.Output[dsl.Metrics],
     board: dsl.Output[dsl.Artifact],
     emulated_baseline: bool = True,
+    base_model: str = "",
     watch_link: str = "",
     data_card_link: str = "",
 ) -> None:
@@ -79,6 +80,7 @@ def leaderboard(
         summary: Every contender's figures.
         board: The leaderboard as JSON (`summary.json`).
         emulated_baseline: The baseline is the laptop's stand-in for GigaChat; the page says so.
+        base_model: The model that stands in for GigaChat, a folder, an address or a name.
         watch_link: Address of the watch report, relative to the page; empty for none.
         data_card_link: Address of the data card, relative to the page; empty for none.
     """
@@ -91,5 +93,6 @@ def leaderboard(
     sources = [Path(baseline.path), Path(candidate.path)]
     links = Links(watch=watch_link, data_card=data_card_link)
     page, json_file = Path(report.path), Path(board.path)
-    standings = write_report(sources, Path(losses.path), page, json_file, links, emulated_baseline)
+    curve = Path(losses.path)
+    standings = write_report(sources, curve, page, json_file, links, emulated_baseline, base_model)
     log_metrics(summary, figures(standings))

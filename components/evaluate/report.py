@@ -4,7 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import jinja2
 from markupsafe import Markup, escape
@@ -19,10 +19,11 @@ from components.evaluate.leaderboard import Leaderboard, rank
 
 TEMPLATES = Path(__file__).parent / "templates"
 EMULATOR_NOTE = (
-    "The baseline in this report is not GigaChat. It is SmolLM2-135M-Instruct, a small English "
-    "model, prompted and served behind an emulator of GigaChat's API. It is a weak stand-in that "
-    "proves the loop works end to end; it says nothing about GigaChat's own answers."
+    "The baseline in this report is not GigaChat. It is {model}, not fine-tuned, prompted and "
+    "served behind an emulator of GigaChat's API. It is a weak stand-in that proves the loop works "
+    "end to end; it says nothing about GigaChat's own answers."
 )
+SOME_MODEL = "this run's base model"
 EXAMPLES = 12
 WRONG_SHARE = 3
 """One example in this many is one where the candidate is wrong, as long as there are any."""
@@ -68,6 +69,7 @@ def write_report(
     summary: Path | None = None,
     links: Links | None = None,
     emulated_baseline: bool = True,
+    base_model: str = "",
 ) -> Leaderboard:
     """Reads answers and losses, and writes the page and its figures.
 
@@ -78,6 +80,7 @@ def write_report(
         summary: The leaderboard as JSON; None for no such file.
         links: Pages to point at.
         emulated_baseline: The baseline is the laptop's stand-in: the page says so at its top.
+        base_model: Which model stands in, a folder, an address or a name; empty if unknown.
 
     Returns:
         The leaderboard.
@@ -86,6 +89,18 @@ def write_report(
         BadInputError: Fewer than two files, an empty one, or different questions; SchemaError,
             its child, when a line does not fit.
     """
+    contenders = _read(answers)
+    curve = read_jsonl(losses, LossPoint) if losses else []
+    board = rank(contenders[0], contenders[1:], curve)
+    note = emulator_note(base_model) if emulated_baseline else ""
+    page = render(board, contenders, curve, links or Links(), note)
+    _write(report, page)
+    if summary:
+        _write(summary, board.model_dump_json(indent=2) + "\n")
+    return board
+
+
+def _read(answers: Sequence[Path]) -> list[list[Answer]]:
     contenders = [read_jsonl(path, Answer) for path in answers]
     if not contenders[1:] or not all(contenders):
         empty = [str(path) for path, rows in zip(answers, contenders, strict=True) if not rows]
@@ -93,13 +108,16 @@ def write_report(
             f"A leaderboard needs the answers of a baseline and of a candidate; empty: "
             f"{', '.join(empty) or 'none'}, given: {len(contenders)} files. Run `answer` for each."
         )
-    curve = read_jsonl(losses, LossPoint) if losses else []
-    board = rank(contenders[0], contenders[1:], curve)
-    page = render(board, contenders, curve, links or Links(), emulated_baseline)
-    _write(report, page)
-    if summary:
-        _write(summary, board.model_dump_json(indent=2) + "\n")
-    return board
+    return contenders
+
+
+def emulator_note(base_model: str) -> str:
+    """Says what answers in GigaChat's place.
+
+    Args:
+        base_model: A folder, an address or a name, of which the last part is shown; may be empty.
+    """
+    return EMULATOR_NOTE.format(model=PurePosixPath(base_model).name or SOME_MODEL)
 
 
 def render(
@@ -107,7 +125,7 @@ def render(
     contenders: Sequence[Sequence[Answer]],
     losses: Sequence[LossPoint],
     links: Links,
-    emulated_baseline: bool,
+    note: str,
 ) -> str:
     """Renders the page.
 
@@ -116,11 +134,29 @@ def render(
         contenders: The baseline's answers first.
         losses: The loss curve; may be empty.
         links: Pages to point at.
-        emulated_baseline: Shows the note on the stand-in.
+        note: What stands in for GigaChat; empty when GigaChat itself was asked.
 
     Returns:
         HTML with its plots and styles inside.
     """
+    best = board.best.measures.contender if board.best else ""
+    candidate = next(rows for rows in contenders[1:] if rows[0].contender == best)
+    return _template().render(
+        board=board,
+        best=board.best,
+        base=next(row for row in board.standings if row.comparison is None),
+        examples=choose_examples(contenders[0], candidate),
+        wrong=sum(_is_wrong(answer) for answer in candidate),
+        note=note,
+        links=links,
+        accuracy_chart=Markup(accuracy_chart(board)),
+        intent_chart=Markup(intent_chart(contenders[0], candidate)),
+        latency_chart=Markup(latency_chart(contenders, board.baseline)),
+        loss_chart=Markup(loss_chart(losses)) if losses else "",
+    )
+
+
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -129,22 +165,7 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.1f}%"
-    best = board.best.measures.contender if board.best else ""
-    candidate = next(rows for rows in contenders[1:] if rows[0].contender == best)
-    examples = choose_examples(contenders[0], candidate)
-    return environment.get_template("report.html.jinja").render(
-        board=board,
-        best=board.best,
-        base=next(row for row in board.standings if row.comparison is None),
-        examples=examples,
-        wrong=sum(_is_wrong(answer) for answer in candidate),
-        note=EMULATOR_NOTE if emulated_baseline else "",
-        links=links,
-        accuracy_chart=Markup(accuracy_chart(board)),
-        intent_chart=Markup(intent_chart(contenders[0], candidate)),
-        latency_chart=Markup(latency_chart(contenders, board.baseline)),
-        loss_chart=Markup(loss_chart(losses)) if losses else "",
-    )
+    return environment.get_template("report.html.jinja")
 
 
 def choose_examples(

@@ -14,7 +14,7 @@ from components.core.schemas import Answer, Fact, LossPoint, write_jsonl
 from components.evaluate.__main__ import app
 from components.evaluate.component import leaderboard
 from components.evaluate.leaderboard import compare, rank, summary
-from components.evaluate.report import EMULATOR_NOTE, choose_examples, marked, write_report
+from components.evaluate.report import choose_examples, emulator_note, marked, write_report
 
 LOSSES = [
     LossPoint(series="heldout_base", step=0, loss=2.6),
@@ -127,13 +127,26 @@ def test_the_page_is_whole_self_contained_small_and_says_what_the_baseline_is(
     assert page.open == []
     assert "url(http" not in text
     assert len(text.encode()) < 3_000_000
-    assert EMULATOR_NOTE.replace("'", "&#39;") in text
+    assert emulator_note("").replace("'", "&#39;") in text
     assert text.count("<article") >= 10
     assert text.count("<svg ") == 4
     assert "it answered HTTP 500" in text
     assert json.loads(board.read_text("utf-8"))["baseline"] == "gigachat-emulator"
     write_report(sources, files["losses"], tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text("utf-8") == text
+
+
+@pytest.mark.parametrize(
+    "base_model", ["/models/SmolLM2-360M/", "s3://bank/models/SmolLM2-360M", "SmolLM2-360M"]
+)
+def test_the_note_names_the_model_that_stands_in(
+    files: dict[str, Path], tmp_path: Path, base_model: str
+) -> None:
+    report = tmp_path / "report.html"
+    write_report([files["baseline"], files["tuned"]], None, report, base_model=base_model)
+    text = report.read_text("utf-8")
+    assert "It is SmolLM2-360M, not fine-tuned, prompted" in text
+    assert "135M" not in text
 
 
 def test_a_real_baseline_carries_no_note_and_losses_may_be_absent(
