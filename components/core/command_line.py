@@ -21,7 +21,9 @@ def explain(error: BaseException) -> tuple[int, str] | None:
     Returns:
         `(exit code, sentence)`, or None when the error is a defect whose traceback should show.
     """
-    if isinstance(error, KeyboardInterrupt):
+    # typer leaves with 130 by itself when Ctrl-C comes, and says nothing.
+    left = isinstance(error, SystemExit) and error.code == INTERRUPTED
+    if left or isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, "Interrupted; run the same command again to go on."
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         where = error.filename or Path.cwd()

@@ -196,6 +196,8 @@ def test_ctrl_c_while_starting_leaves_nothing(
         command.send_signal(signal.SIGINT)
         _, said = command.communicate(timeout=60)
     assert command.returncode == 130, said
+    assert said.endswith("finist: Interrupted; run the same command again to go on.\n")
+    assert "Traceback" not in said
     assert stack.status() is None
     assert not left_over(running)
 
