@@ -1,0 +1,82 @@
+"""Finds web addresses in messages and takes out those that are not the bank's."""
+
+import re
+from collections.abc import Callable, Iterable
+
+MAYBE = re.compile(r"\w\.[^\W\d_]{2}|://")
+"""Texts without a match hold no address; a quick look."""
+
+_ENDINGS = "ru|рф|su|com|org|net|info|io|me|biz|online|site|shop|app|dev|pro|tv|cc|ly|by|kz|ua"
+_LINK = re.compile(
+    rf"""(?<![\w@.-])(?:
+        [a-z][a-z0-9+.-]{{1,20}}://[^\s<>«»"]+
+      | www\.[^\s<>«»"]+
+      | (?:[\w-]{{1,63}}\.){{1,5}}(?:{_ENDINGS})(?![\w@-])(?:[/?#][^\s<>«»"]*)?
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_MARKDOWN = re.compile(r"!?\[([^\[\]]*)\]\(([^()\s]{4,2000})\)")
+_HOST = re.compile(r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^/@]*@)?([^/:?#]+)", re.IGNORECASE)
+_TAIL = ".,;:!?)]}…"
+_EMPTY_BRACKETS = re.compile(r" ?(?:\(\s*\)|\[\s*\]|«\s*»|\"\s*\"|<\s*>)")
+_SPACE_BEFORE_MARK = re.compile(r"[ ]+([.,;:!?])")
+_MARKS_AFTER_COLON = re.compile(r":\s*([.!?]|$)")
+
+
+def host_of(link: str) -> str:
+    """Gives the host of an address, in lower case and without `www.`.
+
+    Args:
+        link: With or without a scheme.
+    """
+    found = _HOST.match(link)
+    return found.group(1).lower().removeprefix("www.") if found else ""
+
+
+def is_own(link: str, domains: Iterable[str]) -> bool:
+    """Tells whether an address lies on one of the domains or below.
+
+    Args:
+        link: With or without a scheme.
+        domains: For example `finist.ru`, which also covers `www.finist.ru` and `m.finist.ru`.
+    """
+    host = host_of(link)
+    return any(host == domain or host.endswith(f".{domain}") for domain in domains)
+
+
+def strip_links(text: str, keep: Callable[[str], bool]) -> tuple[str, int]:
+    """Takes the web addresses out of a text; e-mail addresses stay.
+
+    Args:
+        text: Any text; `[words](address)` of Markdown becomes its words.
+        keep: Says whether an address stays.
+
+    Returns:
+        The text, tidied where something was taken out, and how many addresses that was.
+    """
+    if not MAYBE.search(text):
+        return text, 0
+    taken = 0
+
+    def cut(found: re.Match[str]) -> str:
+        nonlocal taken
+        link = found.group().rstrip(_TAIL)
+        if keep(link):
+            return found.group()
+        taken += 1
+        return found.group()[len(link) :]
+
+    def unlinked(found: re.Match[str]) -> str:
+        nonlocal taken
+        if keep(found.group(2)) or not _LINK.match(found.group(2)):
+            return found.group()
+        taken += 1
+        return found.group(1)
+
+    text = _LINK.sub(cut, _MARKDOWN.sub(unlinked, text))
+    return (_tidied(text) if taken else text), taken
+
+
+def _tidied(text: str) -> str:
+    text = _SPACE_BEFORE_MARK.sub(r"\1", _EMPTY_BRACKETS.sub("", text))
+    return re.sub(r" {2,}", " ", _MARKS_AFTER_COLON.sub(r"\1", text)).strip()

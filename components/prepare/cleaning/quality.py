@@ -1,0 +1,138 @@
+"""A statistical filter for messages that nobody could learn from: works offline, explains itself.
+
+The rules on repetition follow Gopher (Rae et al. 2021, arXiv:2112.11446, table A1), with the
+changes named in `QualitySettings`; words are looked up in the dictionary of pymorphy3 (OpenCorpora).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import TypeAlias
+
+import ftfy.badness
+import pymorphy3
+
+from components.prepare.cleaning.characters import PLAIN
+from components.prepare.cleaning.settings import QualitySettings
+
+_SYMBOL = re.compile(r"[^\w\s.,:;?!()\"'«»„“”%№₽$€/+–—…*•·=×<>≤≥&@°’-]|_|([*=/+<>&.!?-])\1{3,}")
+_WORD = re.compile(r"\w+")
+_LONG_WORD = re.compile(r"[а-яё]{4,}")
+_SENTENCE_END = re.compile(r"(?<=[.!?…;])\s+|\n")
+_RUN = re.compile(r"([^\W\d_])\1{4,}", re.IGNORECASE)
+_LATIN_1 = re.compile(r"[À-ÿ]")
+_KEYBOARD = ("йцукен", "фывап", "ячсми", "олджэ", "qwerty", "asdfg", "zxcvb")
+_LEAST_FOR_DISTINCT, _MOST_FOR_DISTINCT = 10, 300
+_LEAST_FOR_KNOWN = 2
+_LEAST_SENTENCES = 4
+
+
+Rule: TypeAlias = Callable[[str, QualitySettings], str]
+"""Takes a cleaned message and gives what is wrong with it, after `A message`; empty for nothing."""
+
+Rules: TypeAlias = tuple[tuple[str, Rule], ...]
+"""Rules with the kind under which what they find is counted."""
+
+
+def first_fault(text: str, settings: QualitySettings, rules: Rules) -> tuple[str, str] | None:
+    """Looks for the first fault of a message.
+
+    Args:
+        text: A cleaned message, not empty.
+        settings: The thresholds.
+        rules: `UNREADABLE` or `POOR`.
+
+    Returns:
+        The kind and what is wrong, or None for a message without a fault.
+    """
+    for kind, rule in rules:
+        if wrong := rule(text, settings):
+            return kind, wrong
+    return None
+
+
+def _mojibake(text: str, _: QualitySettings) -> str:
+    if PLAIN.fullmatch(text):
+        return ""
+    accented = len(_LATIN_1.findall(text))
+    if "\ufffd" in text or 2 * accented > len(text) or ftfy.badness.is_bad(text):
+        return "was read in a wrong encoding"
+    return ""
+
+
+def _symbols(text: str, settings: QualitySettings) -> str:
+    if PLAIN.fullmatch(text) and not _SYMBOL.search(text):
+        return ""
+    share = sum(len(m.group()) for m in _SYMBOL.finditer(text)) / len(text.replace(" ", ""))
+    return f"{share:.0%} of its characters are symbols" if share > settings.max_symbol_share else ""
+
+
+@cache
+def _dictionary() -> pymorphy3.MorphAnalyzer:
+    return pymorphy3.MorphAnalyzer()
+
+
+@lru_cache(maxsize=100_000)
+def _is_known(word: str) -> bool:
+    return bool(_dictionary().word_is_known(word))
+
+
+def _mashed(text: str, _: QualitySettings) -> str:
+    lowered = text.lower()
+    run = _RUN.search(lowered)
+    if run and 2 * len(run.group()) > len(lowered):
+        return f"is {run.group()[:20]!r} and little else"
+    mashed = sum(len(keys) for keys in _KEYBOARD if keys in lowered)
+    return "is a row of keys" if 4 * mashed > len(lowered) else ""
+
+
+def _unknown_words(text: str, settings: QualitySettings) -> str:
+    words = _LONG_WORD.findall(text.lower())
+    known = sum(map(_is_known, words))
+    if len(words) >= _LEAST_FOR_KNOWN and known < settings.min_known_words * len(words):
+        return f"has {known} of {len(words)} words in the dictionary"
+    return ""
+
+
+def _same_sentences(text: str, settings: QualitySettings) -> str:
+    sentences = [each for each in _SENTENCE_END.split(text) if each]
+    if len(sentences) < _LEAST_SENTENCES:
+        return ""
+    repeated = len(sentences) - len(set(sentences))
+    if repeated > settings.max_same_sentences * len(sentences):
+        return f"repeats {repeated} of {len(sentences)} sentences"
+    return ""
+
+
+def _few_words(text: str, settings: QualitySettings) -> str:
+    words = _WORD.findall(text.lower())
+    if not _LEAST_FOR_DISTINCT <= len(words) <= _MOST_FOR_DISTINCT:
+        return ""
+    distinct = len(set(words)) / len(words)
+    return f"has {distinct:.0%} distinct words" if distinct < settings.min_distinct_words else ""
+
+
+def _top_ngrams(text: str, settings: QualitySettings) -> str:
+    words = _WORD.findall(text.lower()) if len(text) > settings.repetition_from_words else []
+    if len(words) < settings.repetition_from_words:
+        return ""
+    total = sum(map(len, words))
+    for size, limit in settings.max_top_ngram_share:
+        grams = Counter(zip(*(words[start:] for start in range(size)), strict=False))
+        gram, count = grams.most_common(1)[0]
+        share = count * sum(map(len, gram)) / total if count > 1 else 0.0
+        if share > limit:
+            return f"consists to {share:.0%} of {' '.join(gram)!r}"
+    return ""
+
+
+UNREADABLE: Rules = (("mojibake", _mojibake), ("symbols", _symbols), ("gibberish", _mashed))
+"""Rules that need no language."""
+POOR: Rules = (
+    ("gibberish", _unknown_words),
+    ("repetition", _same_sentences),
+    ("repetition", _few_words),
+    ("repetition", _top_ngrams),
+)
+"""Rules for messages in a language that is kept."""
