@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from components.core.errors import SchemaError
 from components.core.schemas import Dialogue
-from components.prepare.sources.quarantine import RejectedRowError
+from components.prepare.sources.quarantine import RowError
 
 
 @dataclass(frozen=True)
@@ -110,19 +111,15 @@ class Columns:
             row: What was read; other keys are left out.
 
         Raises:
-            RejectedRowError: It is no object, or lacks needed keys (`wrong-columns`).
+            RowError: It is no object, or lacks needed keys (`wrong-columns`).
         """
         if not isinstance(row, dict):
-            raise RejectedRowError(
-                "wrong-columns", "This is no object of names and values; write one."
-            )
+            raise RowError("wrong-columns", "This is no object of names and values; write one.")
         named = ((self.fields.get(normal_name(str(key))), value) for key, value in row.items())
         values = {field: value for field, value in named if field}
         if not self._suffice(values):
             found = ", ".join(map(str, row)) or "none"
-            raise RejectedRowError(
-                "wrong-columns", f"Needs the keys {self._wanted()}; found: {found}."
-            )
+            raise RowError("wrong-columns", f"Needs the keys {self._wanted()}; found: {found}.")
         return values
 
     def _suffice(self, fields: Iterable[str]) -> bool:
@@ -131,11 +128,12 @@ class Columns:
 
     def _wanted(self) -> str:
         """The needed columns by the first name that each goes by."""
-        names = {field: name for name, field in reversed(self.fields.items())}
+        names = {field: name for name, field in reversed(list(self.fields.items()))}
         sets = (" and ".join(names[field] for field in sorted(needed)) for needed in self.needed)
         return ", or ".join(sets)
 
 
+@lru_cache(maxsize=4096)
 def normal_name(name: str) -> str:
     """Gives a column's name without what people see as no difference.
 

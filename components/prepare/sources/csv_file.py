@@ -9,7 +9,7 @@ from typing import TextIO
 from components.core.errors import SchemaError
 from components.core.schemas import QuarantinedRow
 from components.prepare.sources.columns import Columns, normal_name
-from components.prepare.sources.quarantine import RejectedRowError, quarantined
+from components.prepare.sources.quarantine import RowError, quarantined
 from components.prepare.sources.records import LONGEST_LINE, Reading, Record
 
 DELIMITERS = ";,\t"
@@ -108,7 +108,7 @@ def _records(path: Path, file: TextIO, columns: Columns) -> Iterator[Record | Qu
     delimiter = _delimiter(lines, columns)
     fields: list[str] = []
     for number, cells in _rows(lines, delimiter):
-        if isinstance(cells, RejectedRowError):
+        if isinstance(cells, RowError):
             if not fields:
                 raise SchemaError(f"{path}:{number}: the row of columns is broken: {cells}")
             yield quarantined(path, number, cells, None)
@@ -134,7 +134,7 @@ def _delimiter(lines: _Lines, columns: Columns) -> str:
     return max(DELIMITERS, key=known)
 
 
-def _rows(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str] | RejectedRowError]]:
+def _rows(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str] | RowError]]:
     """First line and cells of each record; after a broken one, goes on at the next line."""
     while True:
         number = lines.done + 1
@@ -143,7 +143,7 @@ def _rows(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str] | Reje
         except csv.Error as error:
             reason = f"The quotes of this row do not fit ({error}); close or double them."
             lines.finish(1)
-            yield number, RejectedRowError("broken-csv", reason)
+            yield number, RowError("broken-csv", reason)
             continue
         if cells is None:
             return
@@ -156,6 +156,6 @@ def _record(
 ) -> Record | QuarantinedRow:
     if any(cells[len(fields) :]):
         reason = f"{len(cells)} values for {len(fields)} columns; quote texts with the delimiter."
-        return quarantined(path, number, RejectedRowError("wrong-columns", reason), cells)
+        return quarantined(path, number, RowError("wrong-columns", reason), cells)
     named = zip(fields, cells, strict=False)
     return Record(str(path), number, {field: cell for field, cell in named if field})

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from components.core.errors import BadInputError, SchemaError
 from components.core.schemas import QuarantinedRow
 from components.prepare.sources.columns import Columns
-from components.prepare.sources.quarantine import RejectedRowError, quarantined
+from components.prepare.sources.quarantine import RowError, quarantined
 from components.prepare.sources.records import LONGEST_LINE, Reading, Record
 
 
@@ -48,21 +48,19 @@ def _from_line(path: Path, line: int, raw: bytes, columns: Columns) -> Record | 
     try:
         row = _parsed(raw)
         return Record(str(path), line, columns.of_row(row))
-    except RejectedRowError as rejected:
+    except RowError as rejected:
         return quarantined(path, line, rejected, row)
 
 
 def _parsed(raw: bytes) -> Any:
     if len(raw) >= LONGEST_LINE:
-        raise RejectedRowError("too-long", f"The line has over {LONGEST_LINE} bytes; shorten it.")
+        raise RowError("too-long", f"The line has over {LONGEST_LINE} bytes; shorten it.")
     try:
         return json.loads(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise RejectedRowError(
-            "encoding", f"The line is not UTF-8 ({error}); save it so."
-        ) from error
+        raise RowError("encoding", f"The line is not UTF-8 ({error}); save it so.") from error
     except (ValueError, RecursionError) as error:
-        raise RejectedRowError("broken-json", f"The line is no JSON ({error}); mend it.") from error
+        raise RowError("broken-json", f"The line is no JSON ({error}); mend it.") from error
 
 
 def read_json(path: Path, columns: Columns, reading: Reading) -> Iterator[Record | QuarantinedRow]:
@@ -91,13 +89,13 @@ def read_json(path: Path, columns: Columns, reading: Reading) -> Iterator[Record
         )
     try:
         rows = _parsed_list(path)
-    except RejectedRowError as rejected:
+    except RowError as rejected:
         yield quarantined(path, 0, rejected, None)
         return
     for number, row in enumerate(rows, 1):
         try:
             yield Record(str(path), number, columns.of_row(_flat(row)))
-        except RejectedRowError as rejected:
+        except RowError as rejected:
             yield quarantined(path, number, rejected, row)
 
 
@@ -105,11 +103,9 @@ def _parsed_list(path: Path) -> list[Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise RejectedRowError(
-            "encoding", f"The file is not UTF-8 ({error}); save it so."
-        ) from error
+        raise RowError("encoding", f"The file is not UTF-8 ({error}); save it so.") from error
     except (ValueError, RecursionError) as error:
-        raise RejectedRowError("broken-json", f"The file is no JSON ({error}); mend it.") from error
+        raise RowError("broken-json", f"The file is no JSON ({error}); mend it.") from error
     if not isinstance(content, list):
         raise SchemaError(f"{path} must hold a JSON list of objects, as Label Studio exports it.")
     return content
@@ -140,7 +136,7 @@ def _results(results: list[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for result in results:
         if not isinstance(result, dict) or not isinstance(result.get("value"), dict):
-            raise RejectedRowError("label-studio", "A result has no value; export the task again.")
+            raise RowError("label-studio", "A result has no value; export the task again.")
         value = result["value"]
         kind = next((k for k in ("text", "choices", "rating", "number") if k in value), None)
         if kind:

@@ -18,8 +18,16 @@ NO_ANSWER = "none"
 """In place of the answer's column: the data set has questions alone."""
 
 FieldName = Literal[
-    *("intent", "product", "facts", "dialogue_id", "request_id", "response_id", "user_id"),
-    *("language", "licence", "phrasing_family"),
+    "intent",
+    "product",
+    "facts",
+    "dialogue_id",
+    "request_id",
+    "response_id",
+    "user_id",
+    "language",
+    "licence",
+    "phrasing_family",
 ]
 
 

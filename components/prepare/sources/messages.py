@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from components.core.schemas import Turn
-from components.prepare.sources.quarantine import RejectedRowError, shown
+from components.prepare.sources.quarantine import RowError, shown
 
 ROLES: Mapping[str, str] = {
     "user": "user",
@@ -57,20 +57,18 @@ def messages(given: Any, form: Message) -> list[Turn]:
         At least a question and its answer.
 
     Raises:
-        RejectedRowError: The messages are none, too long, of unknown roles or in another order.
+        RowError: The messages are none, too long, of unknown roles or in another order.
     """
     said = [_turn(item, form) for item in _list(given)]
     while said and said[-1].role == "user":
         said.pop()
     order = [turn.role for turn in said if turn.role != "system"]
     if not order:
-        raise RejectedRowError(
-            "empty-answer", "No message of the assistant answers; write the answer."
-        )
+        raise RowError("empty-answer", "No message of the assistant answers; write the answer.")
     misplaced = any(turn.role == "system" for turn in said[1:])
     if misplaced or order[0] != "user" or any(one == two for one, two in pairwise(order)):
         reason = "Messages must be the user's and the assistant's in turns, the user's first."
-        raise RejectedRowError("wrong-order", reason)
+        raise RowError("wrong-order", reason)
     return said
 
 
@@ -79,33 +77,31 @@ def _list(given: Any) -> list[Any]:
         try:
             given = json.loads(given)
         except (ValueError, RecursionError) as error:
-            raise RejectedRowError(
-                "wrong-messages", f"The messages are no JSON ({error})."
-            ) from error
+            raise RowError("wrong-messages", f"The messages are no JSON ({error}).") from error
     if isinstance(given, dict) and all(isinstance(value, list) for value in given.values()):
         return [dict(zip(given, item, strict=False)) for item in zip(*given.values(), strict=False)]
     if not isinstance(given, list | tuple):
         reason = f"Messages must be a list of objects, not {type(given).__name__}."
-        raise RejectedRowError("wrong-messages", reason)
+        raise RowError("wrong-messages", reason)
     return list(given)
 
 
 def _turn(item: Any, form: Message) -> Turn:
     if not isinstance(item, dict) or form.role_key not in item:
         reason = f"A message must be an object with {form.role_key} and {form.content_key}."
-        raise RejectedRowError("wrong-messages", reason)
+        raise RowError("wrong-messages", reason)
     given = str(item[form.role_key])
     role = form.roles.get(given.casefold())
     if role is None:
         known = ", ".join(form.roles)
-        raise RejectedRowError("unknown-role", f"The role {shown(given, 40)!r} is none of {known}.")
+        raise RowError("unknown-role", f"The role {shown(given, 40)!r} is none of {known}.")
     name = "answer" if role == "assistant" else "question"
     content = text_of(_whole(item.get(form.content_key)), name, form.max_characters)
     try:
         return Turn.model_validate({"role": role, "content": content, "time": item.get("time")})
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
-        raise RejectedRowError("wrong-value", f"A message's time: {problem}; mend it.") from error
+        raise RowError("wrong-value", f"A message's time: {problem}; mend it.") from error
 
 
 def _whole(content: Any) -> Any:
@@ -114,9 +110,7 @@ def _whole(content: Any) -> Any:
         return content
     parts = [part.get("text") for part in content if isinstance(part, dict)]
     if len(parts) < len(content) or not all(isinstance(part, str) for part in parts):
-        raise RejectedRowError(
-            "wrong-messages", "A message holds parts that are no text; remove them."
-        )
+        raise RowError("wrong-messages", "A message holds parts that are no text; remove them.")
     return "".join(map(str, parts))
 
 
@@ -132,22 +126,28 @@ def text_of(value: Any, name: str, max_characters: int) -> str:
         The text without spaces around it.
 
     Raises:
-        RejectedRowError: It is empty, too long, not text, or not decoded.
+        RowError: It is empty, too long, not text, or not decoded.
     """
-    if isinstance(value, date | time):
-        value = value.isoformat()
-    if not isinstance(value, str | int | float | None):
-        raise RejectedRowError("wrong-value", f"The {name} is {type(value).__name__}; write text.")
-    text = "" if value is None else str(value).strip()
+    text = value.strip() if isinstance(value, str) else _written(value, name)
     if not text:
-        raise RejectedRowError(f"empty-{name.replace('_', '-')}", f"The {name} is empty; write it.")
+        raise RowError(f"empty-{name.replace('_', '-')}", f"The {name} is empty; write it.")
     if len(text) > max_characters:
         reason = f"The {name} has {len(text)} characters, over {max_characters}; shorten it."
-        raise RejectedRowError("too-long", reason)
+        raise RowError("too-long", reason)
     if not _encodable(text):
         reason = f"The {name} holds bytes that do not decode; save the file as UTF-8."
-        raise RejectedRowError("encoding", reason)
+        raise RowError("encoding", reason)
     return text
+
+
+def _written(value: Any, name: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if not isinstance(value, int | float):
+        raise RowError("wrong-value", f"The {name} is {type(value).__name__}; write text.")
+    return str(value)
 
 
 def _encodable(text: str) -> bool:

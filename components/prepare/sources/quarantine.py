@@ -22,7 +22,7 @@ DEEPEST = 6
 Kept = TypeVar("Kept")
 
 
-class RejectedRowError(SchemaError):
+class RowError(SchemaError):
     """A row that cannot be used; whoever reads the file turns it into a `QuarantinedRow`.
 
     Args:
@@ -35,9 +35,7 @@ class RejectedRowError(SchemaError):
         self.kind = kind
 
 
-def quarantined(
-    file: str | Path, line: int, rejected: RejectedRowError, row: Any
-) -> QuarantinedRow:
+def quarantined(file: str | Path, line: int, rejected: RowError, row: Any) -> QuarantinedRow:
     """Makes the record of a row that was left out.
 
     Args:

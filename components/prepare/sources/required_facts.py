@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.core.schemas import Fact
-from components.prepare.sources.quarantine import RejectedRowError
+from components.prepare.sources.quarantine import RowError
 
 _SEPARATOR = re.compile(r"[;\n]")
 _NAMED = re.compile(r"\s*(?P<name>[^\d:|]+?)\s*:\s*(?P<value>.+)", re.DOTALL)
@@ -23,13 +23,11 @@ def parsed_facts(given: Any) -> tuple[Fact, ...]:
         The facts, in their order.
 
     Raises:
-        RejectedRowError: It is none of these (`wrong-facts`).
+        RowError: It is none of these (`wrong-facts`).
     """
     facts = tuple(_each(given))
     if any(not fact.value.strip() for fact in facts):
-        raise RejectedRowError(
-            "wrong-facts", "A fact has no value; write it or leave the fact out."
-        )
+        raise RowError("wrong-facts", "A fact has no value; write it or leave the fact out.")
     return facts
 
 
@@ -69,8 +67,6 @@ def _fact(name: Any, value: Any) -> Fact:
     return Fact(name=name, value=str(value))
 
 
-def _wrong(given: Any) -> RejectedRowError:
+def _wrong(given: Any) -> RowError:
     what = type(given).__name__
-    return RejectedRowError(
-        "wrong-facts", f"Facts are no {what}; write `name: value; name: value`."
-    )
+    return RowError("wrong-facts", f"Facts are no {what}; write `name: value; name: value`.")

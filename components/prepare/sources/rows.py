@@ -12,7 +12,7 @@ from components.core.facts import check_facts
 from components.core.schemas import Dialogue, Fact, QuarantinedRow, Row, Turn, hashed_user_id
 from components.prepare.sources.columns import normal_name
 from components.prepare.sources.messages import ROLES, Message, messages, text_of
-from components.prepare.sources.quarantine import RejectedRowError, quarantined
+from components.prepare.sources.quarantine import RowError, quarantined
 from components.prepare.sources.records import Record
 from components.prepare.sources.required_facts import parsed_facts
 
@@ -98,7 +98,7 @@ class TakenIds:
         if self.take(first):
             return first
         self._repeats[hash(first)] += 1
-        again = f"dlg-{_digest(f'{content}\0{self._repeats[hash(first)]}')}"
+        again = f"dlg-{_digest(f'{self._repeats[hash(first)]} {content}')}"
         self.take(again)
         return again
 
@@ -121,7 +121,7 @@ def to_row(
         if rules.answerless:
             return _question(record, values, rules, taken)
         return _dialogue(record, values, rules, taken)
-    except RejectedRowError as rejected:
+    except RowError as rejected:
         return quarantined(record.file, record.line, rejected, record.values)
 
 
@@ -168,7 +168,7 @@ def _dialogue(record: Record, values: dict[str, Any], rules: RowRules, taken: Ta
             f"The id {dialogue.dialogue_id!r} was used by an earlier row; give each row its own, "
             "and write a dialogue of several messages as one row with `turns`."
         )
-        raise RejectedRowError("duplicate-id", reason)
+        raise RowError("duplicate-id", reason)
     return dialogue
 
 
@@ -178,9 +178,7 @@ def _checked(content: dict[str, Any]) -> Dialogue:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise RejectedRowError(
-            "wrong-value", f"{where}: {first['msg']}; mend this value."
-        ) from error
+        raise RowError("wrong-value", f"{where}: {first['msg']}; mend this value.") from error
 
 
 def _messages(values: dict[str, Any], rules: RowRules) -> list[Turn]:
@@ -189,10 +187,10 @@ def _messages(values: dict[str, Any], rules: RowRules) -> list[Turn]:
             values["turns"],
             Message(rules.roles, rules.role_key, rules.content_key, rules.max_characters),
         )
-    texts = [
+    question, answer = (
         text_of(values.get(name), name, rules.max_characters) for name in ("question", "answer")
-    ]
-    return [Turn(role="user", content=texts[0]), Turn(role="assistant", content=texts[1])]
+    )
+    return [Turn(role="user", content=question), Turn(role="assistant", content=answer)]
 
 
 def _facts(values: dict[str, Any], said: list[Turn]) -> tuple[Fact, ...]:
@@ -202,7 +200,7 @@ def _facts(values: dict[str, Any], said: list[Turn]) -> tuple[Fact, ...]:
     missing = check_facts(facts, said[-1].content).missing
     if missing:
         reason = f"The answer does not say {missing[0].value!r} ({missing[0].name}); write it in."
-        raise RejectedRowError("missing-fact", reason)
+        raise RowError("missing-fact", reason)
     return facts
 
 
@@ -211,14 +209,14 @@ def _intent(values: dict[str, Any], rules: RowRules) -> str:
     if rules.labels and name.isdecimal():
         if int(name) >= len(rules.labels):
             reason = f"The label {name} is none of the {len(rules.labels)} of this source."
-            raise RejectedRowError("wrong-value", f"{reason} Check the mapping's labels.")
+            raise RowError("wrong-value", f"{reason} Check the mapping's labels.")
         return rules.labels[int(name)]
     if rules.intents is None or not name:
         return name
     known = rules.intents.get(normal_name(name))
     if known is None:
         reason = f"The intent {name!r} is not in the bank's list; take its code from the brief."
-        raise RejectedRowError("unknown-intent", reason)
+        raise RowError("unknown-intent", reason)
     return known
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from components.core.errors import BadInputError
 from components.core.schemas import QuarantinedRow
 from components.prepare.sources.columns import Columns
-from components.prepare.sources.quarantine import RejectedRowError, quarantined
+from components.prepare.sources.quarantine import RowError, quarantined
 from components.prepare.sources.records import Record
 
 READ_ROWS = 1_000
@@ -45,8 +45,8 @@ def read_parquet_table(path: Path, columns: Columns) -> Iterator[Record | Quaran
         yield quarantined(path, number + 1 if number else 0, _broken(reason), None)
 
 
-def _broken(reason: str) -> RejectedRowError:
-    return RejectedRowError("broken-parquet", reason)
+def _broken(reason: str) -> RowError:
+    return RowError("broken-parquet", reason)
 
 
 def read_dataset(

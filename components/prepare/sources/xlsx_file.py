@@ -15,7 +15,7 @@ from xml.etree.ElementTree import ParseError
 from components.core.errors import SchemaError
 from components.core.schemas import QuarantinedRow
 from components.prepare.sources.columns import Columns
-from components.prepare.sources.quarantine import RejectedRowError, quarantined
+from components.prepare.sources.quarantine import RowError, quarantined
 from components.prepare.sources.records import Reading, Record
 
 MOST_ENTRIES = 2_000
@@ -64,7 +64,7 @@ def read_xlsx(path: Path, columns: Columns, reading: Reading) -> Iterator[Record
                 fields = columns.of_header([_text(cell) for cell in cells], str(path))
             elif any(cell.value is not None for cell in cells):
                 yield _record(path, number, cells, fields)
-    except RejectedRowError as rejected:
+    except RowError as rejected:
         yield quarantined(path, number + 1 if number else 0, rejected, None)
         return
     if not fields:
@@ -79,7 +79,7 @@ def _next(rows: Iterator[tuple[int, tuple[Any, ...]]]) -> tuple[int, tuple[Any, 
     except _BROKEN as error:
         name = type(error).__name__
         reason = f"The workbook cannot be read from here on ({name}: {error}); save it anew."
-        raise RejectedRowError("broken-xlsx", reason) from error
+        raise RowError("broken-xlsx", reason) from error
 
 
 def _rows(path: Path, reading: Reading) -> Iterator[tuple[int, tuple[Any, ...]]]:
@@ -106,12 +106,10 @@ def _refuse_bomb(path: Path, most: int) -> None:
     if len(entries) > MOST_ENTRIES or unpacked > most:
         size = f"{len(entries)} files and {unpacked} bytes"
         reason = f"The archive unpacks to {size}, over {MOST_ENTRIES} or {most}; split the table."
-        raise RejectedRowError("hostile-xlsx", reason)
+        raise RowError("hostile-xlsx", reason)
     if unpacked > RATIO_FROM and ratio > HIGHEST_RATIO:
-        reason = (
-            f"The archive unpacks to {ratio:.0f} times its size, as zip bombs do; save it as CSV."
-        )
-        raise RejectedRowError("hostile-xlsx", reason)
+        reason = f"The archive unpacks to {ratio:.0f} times its size, as bombs do; save it as CSV."
+        raise RowError("hostile-xlsx", reason)
 
 
 def _sheet(path: Path, workbook: Any, name: str) -> Any:
@@ -130,7 +128,7 @@ def _record(
     formulas = [field for field, cell in named if cell.data_type == "f"]
     if formulas:
         reason = f"{formulas[0]} is a formula, and formulas are never computed; paste its value."
-        return quarantined(path, number, RejectedRowError("formula", reason), values)
+        return quarantined(path, number, RowError("formula", reason), values)
     return Record(str(path), number, values)
 
 
