@@ -11,9 +11,9 @@ from components.prepare.personal_data.checksums import account_key_is_valid, sni
 
 MOBILE = (903, 905, 909, 910, 915, 916, 917, 920, 921, 925, 926, 950, 961, 964, 977, 985, 999)
 PHONE_STYLES = (
-    "8{c}{a}{b}{d}", "+7{c}{a}{b}{d}", "8 ({c}) {a}-{b}-{d}", "+7 {c} {a} {b} {d}", "8-{c}-{a}-{b}-{d}",
-    "{c} {a}-{b}-{d}", "{c}{a}{b}{d}", "+7({c}){a}{b}{d}", "8.{c}.{a}.{b}.{d}", "8 {c} {a}{b}{d}",
-    "8({c}){a}-{b}-{d}", "7{c}{a}{b}{d}", "+7-{c}-{a}{b}{d}",
+    "8{c}{a}{b}{d}", "+7{c}{a}{b}{d}", "8 ({c}) {a}-{b}-{d}", "+7 {c} {a} {b} {d}",
+    "8-{c}-{a}-{b}-{d}", "{c} {a}-{b}-{d}", "{c}{a}{b}{d}", "+7({c}){a}{b}{d}",
+    "8.{c}.{a}.{b}.{d}", "8 {c} {a}{b}{d}", "8({c}){a}-{b}-{d}", "7{c}{a}{b}{d}", "+7-{c}-{a}{b}{d}",
 )  # fmt: skip
 LOGINS = (
     "ivan.petrov",
@@ -26,6 +26,9 @@ LOGINS = (
 )
 MONTHS = ("января", "марта", "мая", "августа", "октября", "декабря")
 LATIN = ("IVAN KUZNETSOV", "OLGA SMIRNOVA", "TIMUR AKHMEDOV")
+
+ABROAD, CITY, HYPHENATED = 0.05, 0.1, 0.5
+"""Shares: phones abroad, phones abroad or in a city, SNILS as it is printed on the card."""
 
 
 @dataclass
@@ -58,9 +61,9 @@ class Values:
     def phone(self) -> str:
         """A mobile number as people write it; one in ten of a city or another country."""
         kind = self.rng.random()
-        if kind < 0.05:
+        if kind < ABROAD:
             return f"+375 29 {self.digits(3)}-{self.digits(2)}-{self.digits(2)}"
-        code = "495" if kind < 0.1 else str(self.rng.choice(MOBILE))
+        code = "495" if kind < CITY else str(self.rng.choice(MOBILE))
         style = self.rng.choice(PHONE_STYLES)
         return style.format(c=code, a="2" + self.digits(2), b=self.digits(2), d=self.digits(2))
 
@@ -94,7 +97,7 @@ class Values:
         return self._snils_style(digits)
 
     def _snils_style(self, digits: str) -> str:
-        if self.rng.random() < 0.5:
+        if self.rng.random() < HYPHENATED:
             return self.spaced(digits[:9], (3, 3, 3), ("-",)) + self.rng.choice(" -") + digits[9:]
         return self.spaced(digits, (3, 3, 3, 2), ("", " "))
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict
@@ -34,7 +34,7 @@ class MaskingSettings(BaseModel):
 class Masker:
     """Finds and replaces personal data; picklable, and quick to make."""
 
-    settings: MaskingSettings = MaskingSettings()
+    settings: MaskingSettings = field(default_factory=MaskingSettings)
 
     def find(self, text: str, keep: Iterable[str] = ()) -> list[Span]:
         """Finds personal data.

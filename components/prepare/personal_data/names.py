@@ -15,16 +15,16 @@ from components.prepare.personal_data.words import NOTHING, WordClass, word_clas
 CAPITALISED = re.compile(r"[А-ЯЁ][А-ЯЁа-яё]+(?:-[А-ЯЁ][А-ЯЁа-яё]+)*")
 TOKEN = re.compile(r"(?<![А-ЯЁа-яё])[А-ЯЁа-яё]\.|[А-ЯЁа-яё]+(?:-[А-ЯЁа-яё]+)*")
 HINTS = (
-    "ович", "евич", "овн", "евн", "ичн", "льич", "зовут", "фио", "ф.и.о", "имя", "фамили", "отчество",
-    "получател", "отправител", "подпись", "уважением", "клиент", "заёмщик", "заемщик", "держател",
-    "спросить", "гражданин", "гражданк", "менеджер", "оператор", "я ", "это ", "здравств", "спасибо",
-    "привет", "добрый ", "доброе ",
+    "ович", "евич", "овн", "евн", "ичн", "льич", "зовут", "фио", "ф.и.о", "имя", "фамили",
+    "отчество", "получател", "отправител", "подпись", "уважением", "клиент", "заёмщик", "заемщик",
+    "держател", "спросить", "гражданин", "гражданк", "менеджер", "оператор", "я ", "это ",
+    "здравств", "спасибо", "привет", "добрый ", "доброе ",
 )  # fmt: skip
 """Without one of these, small letters hold no name that could be found."""
 INTRODUCED = re.compile(
-    r"(?:зовут(?: меня)?|\bфио|ф\.\s?и\.\s?о\.?|\bна имя|\bимя|фамили[яию]|отчество|получател[ья]|отправител[ья]|подпись|"
-    r"с уважением|\bклиент\w*|за[её]мщик\w*|держател[ья]|спросить|гражданин\w?|гражданк\w|"
-    r"анкета|заявител[ья])[\s:,–—-]{1,3}$",
+    r"(?:зовут(?: меня)?|\bфио|ф\.\s?и\.\s?о\.?|\bна имя|\bимя|фамили[яию]|отчество|"
+    r"получател[ья]|отправител[ья]|подпись|с уважением|\bклиент\w*|за[её]мщик\w*|держател[ья]|"
+    r"спросить|гражданин\w?|гражданк\w|анкета|заявител[ья])[\s:,–—-]{1,3}$",
     re.IGNORECASE,
 )
 SOFTLY = re.compile(
@@ -202,23 +202,37 @@ def _with_initials(chain: list[Token]) -> bool:
 
 
 def _single(token: Token, before: str) -> bool:
-    reading = token.reading
     if INTRODUCED.search(before):
-        sure = max(reading.name, reading.surname, reading.patronymic, SURE * reading.unknown)
-        return sure >= (RARE if token.capital else LIKELY)
+        return _introduced(token)
     if not token.capital:
-        elsewhere = PRODUCT.search(before) or PLACE_BEFORE.search(before)
-        alone = reading.name >= CERTAIN and len(token.word) > SHORT and not elsewhere
-        return alone or (reading.name >= FAIR and SOFTLY.search(before) is not None)
-    if token.word.isupper() or PLACE_BEFORE.search(before):
+        return _small(token, before)
+    reading = token.reading
+    if token.word.isupper() or _is_thing(reading, before):
         return False
-    if reading.place and IN_PLACE.search(before):
-        return False
-    if reading.name < VERY_SURE and PRODUCT.search(before):
-        return False
-    if reading.name >= SURE or reading.patronymic >= SURE:
+    if max(reading.name, reading.patronymic) >= SURE:
         return True
-    first = SENTENCE_START.search(before) is not None
-    if first:
+    if SENTENCE_START.search(before):
         return reading.surname >= VERY_SURE and not reading.place
     return reading.name > RARE or (reading.surname >= LIKELY and not reading.place)
+
+
+def _introduced(token: Token) -> bool:
+    reading = token.reading
+    sure = max(reading.name, reading.surname, reading.patronymic, SURE * reading.unknown)
+    return sure >= (RARE if token.capital else LIKELY)
+
+
+def _small(token: Token, before: str) -> bool:
+    """One word in small letters: only a name that is nothing else, or after a greeting."""
+    name = token.reading.name
+    if PRODUCT.search(before) or PLACE_BEFORE.search(before):
+        return False
+    alone = name >= CERTAIN and len(token.word) > SHORT
+    return alone or (name >= FAIR and SOFTLY.search(before) is not None)
+
+
+def _is_thing(reading: WordClass, before: str) -> bool:
+    """What stands before makes it a place, or a product unless it is a name and nothing else."""
+    if PLACE_BEFORE.search(before) or (reading.place and IN_PLACE.search(before)):
+        return True
+    return reading.name < VERY_SURE and PRODUCT.search(before) is not None

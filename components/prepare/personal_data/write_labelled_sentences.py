@@ -1,6 +1,8 @@
-"""Writes `labelled_sentences.jsonl`: `python -m components.prepare.personal_data.write_labelled_sentences`.
+"""Writes the labelled sentences that masking is measured with.
 
-The sentences come from `labelled/*.yaml`, not from the recognizers. Each half has its own people, streets and wordings.
+`python -m components.prepare.personal_data.write_labelled_sentences` fills the sentences of
+`labelled/*.yaml`, which come from no recognizer. Each half has its own people, streets and
+wordings.
 """
 
 import random
