@@ -119,6 +119,10 @@ class Spending(Part):
     role: Literal["teacher", "judge", "quality filter"]
     model: str
     requests: int
+    requests_before: int = 0
+    """Of them, those that earlier runs had paid for: a resumed run does not ask them again."""
+    estimated_requests: int = 0
+    """Of them, those whose tokens the endpoint did not report."""
     prompt_tokens: int
     completion_tokens: int
     money: float
@@ -126,22 +130,28 @@ class Spending(Part):
 
 
 class Synthesis(Part):
-    """How the rows that a teacher wrote were made and chosen."""
+    """How the rows that a teacher wrote for one source were made and chosen."""
 
+    source: str
+    """As the rows carry it, for example `synthetic:teacher`."""
+    planned: int
     accepted: int
     rejected: dict[str, int]
     """By reason."""
+    not_asked: int = 0
+    """Left out, or left without a score, since the budget was used up."""
     threshold: float
     """The judge's score from which a row is kept, 1 to 5."""
-    scores_kept: Histogram | None = None
-    """From `score_histogram`; None for what the rows of the dataset carry."""
-    scores_rejected: Histogram | None = None
-    """Of judged rows below the threshold, from `score_histogram`."""
+    passed: Histogram | None = None
+    """Scores from the threshold up; None without a judge. From `split_scores`."""
+    failed: Histogram | None = None
+    """Scores below the threshold, in the same bins."""
     spending: tuple[Spending, ...] = ()
     currency: str = "USD"
     budget: float | None = None
     """What it was allowed to cost; None for no limit."""
-    stopped_by_budget: bool = False
+    prompts: tuple[str, ...] = ()
+    """Names of the prompts, with their versions."""
     note: str = ""
     """One sentence about what is unusual, for example that the teacher is a small stand-in."""
 
@@ -197,7 +207,8 @@ class CardInput(Part):
     quarantine: str = ""
     """Name of the file with the rows that were left out."""
     duplicates: Duplicates | None = None
-    synthesis: Synthesis | None = None
+    syntheses: tuple[Synthesis, ...] = ()
+    """One a source that a teacher wrote."""
     leakage: Leakage | None = None
     summary_page: str = ""
     """Address of Evidently's page, relative to the card; empty for none."""

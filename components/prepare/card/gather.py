@@ -15,6 +15,8 @@ from components.prepare.card.sampling import Reservoir, in_turns
 from components.prepare.catalogue import Bank
 
 EXAMPLES = 10
+LANGUAGE_KIND = "language-"
+"""How kinds of quarantined rows begin that name a language, for example `language-en`."""
 LONGEST_REASON = 300
 """Characters of a reason that the card repeats."""
 
@@ -68,9 +70,26 @@ def count_quarantine(path: Path) -> tuple[RejectedRows, ...]:
         counts[row.kind] += 1
         if row.kind not in first:
             reason = row.reason[:LONGEST_REASON]
-            first[row.kind] = f"{Path(row.file).name}:{row.line}: {reason}"
+            place = f"{Path(row.file).name}:{row.line}" if row.line else Path(row.file).name
+            first[row.kind] = f"{place}: {reason}"
     kinds = sorted(counts, key=lambda kind: (-counts[kind], kind))
     return tuple(RejectedRows(kind=k, rows=counts[k], example=first[k]) for k in kinds)
+
+
+def dropped_languages(rejected: Iterable[RejectedRows]) -> dict[str, int]:
+    """Picks the rows that were left out for their language.
+
+    Args:
+        rejected: From `count_quarantine`; such kinds begin with `LANGUAGE_KIND`.
+
+    Returns:
+        Rows by language, for `CardInput.languages_dropped`.
+    """
+    return {
+        kind.kind.removeprefix(LANGUAGE_KIND): kind.rows
+        for kind in rejected
+        if kind.kind.startswith(LANGUAGE_KIND)
+    }
 
 
 class _Counts:

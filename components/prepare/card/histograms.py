@@ -1,7 +1,7 @@
 """Histograms that fit a page: few bins of a round width, the long tail in the last one."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from components.prepare.card.card_input import Histogram, Lengths
 
@@ -69,6 +69,21 @@ def length_histogram(counts: Mapping[int, int]) -> Histogram:
     )
 
 
+def split_scores(scores: Iterable[float], threshold: float) -> tuple[Histogram, Histogram]:
+    """Counts a judge's scores apart: those that pass, and the others.
+
+    Args:
+        scores: Each in [1, 5].
+        threshold: The least score that passes.
+
+    Returns:
+        Passed and failed, in the bins of `score_histogram`.
+    """
+    counts = Counter(scores)
+    passed = {score: rows for score, rows in counts.items() if score >= threshold}
+    return score_histogram(passed), score_histogram(counts - Counter(passed))
+
+
 def score_histogram(scores: Mapping[float, int]) -> Histogram:
     """Counts a judge's scores from 1 to 5 in eight bins; 5 itself falls into the last.
 
@@ -82,7 +97,7 @@ def score_histogram(scores: Mapping[float, int]) -> Histogram:
     return Histogram(first=1, width=SCORE_WIDTH, counts=tuple(counts[i] for i in range(bins)))
 
 
-def _round_widths() -> Iterable[int]:
+def _round_widths() -> Iterator[int]:
     power = 1
     while True:
         yield from (power, 2 * power, 5 * power)

@@ -72,10 +72,13 @@ def notes(card: CardInput) -> list[str]:
         Sentences; none when no row is synthetic.
     """
     found = [_origin_note(card.dataset), _teacher_note(card)]
-    if card.synthesis:
-        found.append(card.synthesis.note)
-        if card.synthesis.stopped_by_budget:
-            found.append("Synthesis stopped at its budget, before it had all rows asked for.")
+    for synthesis in card.syntheses:
+        found.append(synthesis.note)
+        if synthesis.not_asked:
+            found.append(
+                f"{synthesis.source} stopped at its budget: {synthesis.not_asked:,} of "
+                f"{synthesis.planned:,} dialogues were not made."
+            )
     return [note for note in found if note]
 
 
@@ -96,8 +99,8 @@ def _teacher_note(card: CardInput) -> str:
     """How many rows an LLM wrote, and which."""
     sources = [s for s in card.dataset.sources if s.name.startswith("synthetic:")]
     written = sum(source.total for source in sources if source.name != BUILT_IN)
-    spending = card.synthesis.spending if card.synthesis else ()
-    models = ", ".join(spent.model for spent in spending if spent.role == "teacher")
+    spending = [spent for synthesis in card.syntheses for spent in synthesis.spending]
+    models = ", ".join(dict.fromkeys(s.model for s in spending if s.role == "teacher"))
     rows = card.dataset.train + card.dataset.test
     if not written:
         return ""

@@ -21,12 +21,13 @@ from components.prepare.card.card_input import (
     Stage,
     Synthesis,
 )
-from components.prepare.card.gather import count_quarantine, gather
+from components.prepare.card.gather import count_quarantine, dropped_languages, gather
 from components.prepare.card.histograms import (
     MOST_BINS,
     describe_lengths,
     length_histogram,
     score_histogram,
+    split_scores,
 )
 from components.prepare.card.page import short_count, write_card
 from components.prepare.card.sampling import Reservoir, in_turns
@@ -80,6 +81,7 @@ def three_sources(tmp_path: Path) -> CardInput:
     train = [dialogue(n, SOURCES[n % 3], judge_score=4.5 if n % 3 == 2 else None) for n in range(9)]
     hostile = dialogue(9, intent=HOSTILE, facts=(Fact(name="rate", value=HOSTILE),))
     files = split_files(tmp_path, train, [hostile])
+    passed, failed = split_scores([4.5, 4.5, 4.5, 2.0], 4.0)
     return CardInput(
         name=f"Dialogues {HOSTILE}",
         seed=3,
@@ -92,24 +94,32 @@ def three_sources(tmp_path: Path) -> CardInput:
         rejected=(RejectedRows(kind="empty-answer", rows=2, example=f"a.csv:3: {HOSTILE}"),),
         quarantine="quarantine.jsonl",
         duplicates=Duplicates(threshold=0.8, removed={SOURCES[1]: 7}, examples=((HOSTILE, "k"),)),
-        synthesis=Synthesis(
-            accepted=3,
-            rejected={"unparseable": 1},
-            threshold=4.0,
-            scores_rejected=score_histogram({2.0: 1}),
-            spending=(
-                Spending(
-                    role="teacher",
-                    model="tiny-teacher",
-                    requests=4,
-                    prompt_tokens=1234,
-                    completion_tokens=56,
-                    money=0.0123,
+        syntheses=(
+            Synthesis(
+                source=SOURCES[2],
+                planned=5,
+                accepted=3,
+                not_asked=1,
+                rejected={"unparseable": 1},
+                threshold=4.0,
+                passed=passed,
+                failed=failed,
+                prompts=("teacher_task.v1",),
+                spending=(
+                    Spending(
+                        role="teacher",
+                        model="tiny-teacher",
+                        requests=4,
+                        requests_before=2,
+                        estimated_requests=1,
+                        prompt_tokens=1234,
+                        completion_tokens=56,
+                        money=0.0123,
+                    ),
                 ),
+                budget=1.0,
+                note="The teacher is a stand-in.",
             ),
-            budget=1.0,
-            stopped_by_budget=True,
-            note="The teacher is a stand-in.",
         ),
         leakage=Leakage(
             questions=10,
@@ -206,7 +216,11 @@ def test_every_part_stands_on_the_page(three_sources: CardInput, tmp_path: Path)
     for said in (
         "3 of 10 rows were written by an LLM: tiny-teacher.",
         "The teacher is a stand-in.",
-        "Synthesis stopped at its budget",
+        "synthetic:teacher stopped at its budget: 1 of 5 dialogues were not made.",
+        "not asked: budget 1 20.0%",
+        "2 requests were paid for by earlier runs",
+        "Tokens of 1 requests are estimates. Prompts: teacher_task.v1.",
+        "3 of 10 rows were judged",
         "1 of 10 test questions are seen in training (10.0%; the step fails above 20.0%).",
         "near-duplicate, similarity 0.91 · test d9 · train d0",
         "open:banking77 7",
@@ -214,8 +228,8 @@ def test_every_part_stands_on_the_page(three_sources: CardInput, tmp_path: Path)
         "ru 10 83.3% 0",
         "en 0 2 16.7%",
         "empty-answer 2 a.csv:3",
-        "accepted 3 75.0%",
-        "unparseable 1 25.0%",
+        "accepted 3 60.0%",
+        "unparseable 1 20.0%",
         "1,234 56 0.0123",
         "of a budget of 1.00",
         "licence of own:copywriters",
@@ -299,6 +313,12 @@ def test_scores_at_the_borders_fall_into_their_bins() -> None:
     assert score_histogram({1.0: 2, 3.99: 1, 4.0: 3, 5.0: 4}).counts == (2, 0, 0, 0, 0, 1, 3, 4)
 
 
+def test_the_threshold_passes() -> None:
+    passed, failed = split_scores([4.0, 3.99, 5, 5], 4.0)
+    assert passed.counts == (0, 0, 0, 0, 0, 0, 1, 2)
+    assert failed.counts == (0, 0, 0, 0, 0, 1, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("number", "text"),
     [(0, "0"), (999, "999"), (1_234, "1.2k"), (9_999, "10k"), (999_999, "1.0M")],
@@ -308,7 +328,7 @@ def test_short_counts(number: int, text: str) -> None:
 
 
 def test_the_quarantine_is_counted_by_kind(tmp_path: Path) -> None:
-    rows = [("empty-answer", 3), ("broken-json", 5), ("empty-answer", 9)]
+    rows = [("empty-answer", 3), ("language-en", 0), ("empty-answer", 9)]
     write_jsonl(
         tmp_path / "quarantine.jsonl",
         [
@@ -316,10 +336,12 @@ def test_the_quarantine_is_counted_by_kind(tmp_path: Path) -> None:
             for kind, n in rows
         ],
     )
-    assert count_quarantine(tmp_path / "quarantine.jsonl") == (
+    found = count_quarantine(tmp_path / "quarantine.jsonl")
+    assert found == (
         RejectedRows(kind="empty-answer", rows=2, example="a.csv:3: why 3."),
-        RejectedRows(kind="broken-json", rows=1, example="a.csv:5: why 5."),
+        RejectedRows(kind="language-en", rows=1, example="a.csv: why 0."),
     )
+    assert dropped_languages(found) == {"en": 1}
 
 
 def test_a_broken_line_is_named(tmp_path: Path) -> None:
