@@ -4,7 +4,9 @@ FinistError                 something a person can mend; exit code 2
 ├── BadInputError           a file, a row or an option is wrong
 │   ├── CatalogueError      the bank's products, intents or phrasing
 │   ├── RecipeError         a recipe has an unknown key or a bad value
-│   └── SchemaError         a row does not fit its schema
+│   ├── SchemaError         a row does not fit its schema
+│   ├── LeakageError        training shows what the test asks
+│   └── SplitError          too few dialogues for the split that was asked for
 ├── MissingModelError       a model is not where it was said to be
 ├── MissingSecretError      a credential is not in the environment or its file
 ├── PortInUseError          somebody else listens on the port
@@ -39,6 +41,14 @@ class RecipeError(BadInputError):
 
 class SchemaError(BadInputError):
     """A row of a data file does not fit its schema."""
+
+
+class LeakageError(BadInputError):
+    """Test questions stand, nearly word for word, in the training data."""
+
+
+class SplitError(BadInputError):
+    """There are too few dialogues for the training and test rows that were asked for."""
 
 
 class MissingModelError(FinistError):
