@@ -1,6 +1,7 @@
 """Runs a datatrove pipeline on this machine's cores or on a Ray cluster, from the same settings."""
 
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -86,7 +87,7 @@ def _ray(settings: ExecutorSettings) -> Iterator[None]:
         address="local" if own else settings.ray_address,
         include_dashboard=False if own else None,
         log_to_driver=False,
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
     )
     try:
         yield

@@ -13,7 +13,7 @@ from components.core.schemas import Dialogue
 from components.prepare.deduplication.overlap import TestQuestions
 from components.prepare.deduplication.settings import LeakageSettings
 from components.prepare.deduplication.shards import read_shard
-from components.prepare.deduplication.shingles import gather, hash64, shingles
+from components.prepare.deduplication.shingles import ShingleSets, gather, hash64, shingles
 
 _BATCH = 20_000
 _NAMED = 3
@@ -139,7 +139,7 @@ def product_number(product: str) -> int:
 
 def _indexed(
     questions: list[_Question], settings: LeakageSettings
-) -> tuple[object, NDArray[np.int64]]:
+) -> tuple[ShingleSets, NDArray[np.int64]]:
     sets = gather(shingles(question.text, settings.ngram_words) for question in questions)
     numbers = [product_number(question.product) for question in questions]
     return sets, np.array(numbers, dtype=np.int64)

@@ -145,9 +145,11 @@ class _MapShard(PipelineStep):
         del data, world_size
         names = [_file(self.output, name, rank) for name in ("rows", "quarantine", "counts")]
         partial = [path.with_name(path.name + ".partial") for path in names]
-        with partial[0].open("w", encoding="utf-8") as kept:
-            with partial[1].open("w", encoding="utf-8") as rejected:
-                told = _deal(self.step(read_shard(self.inputs[rank])), kept, rejected)
+        with (
+            partial[0].open("w", encoding="utf-8") as kept,
+            partial[1].open("w", encoding="utf-8") as rejected,
+        ):
+            told = _deal(self.step(read_shard(self.inputs[rank])), kept, rejected)
         partial[2].write_text(json.dumps(told), encoding="utf-8")
         for before, after in zip(partial, names, strict=True):
             os.replace(before, after)

@@ -126,9 +126,7 @@ class _IndexShard(PipelineStep):
             sizes=sets.sizes,
         )
 
-    def _documents(
-        self, rank: int, rows: list[tuple[str, str, bool, bool]]
-    ) -> Iterator[Document]:
+    def _documents(self, rank: int, rows: list[tuple[str, str, bool, bool]]) -> Iterator[Document]:
         for dialogue in read_shard(self.inputs[rank]):
             protected = dialogue.source in self.settings.keep_sources
             rows.append(
