@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from components.core.schemas import Dialogue, QuarantinedRow, Turn
 from components.prepare.cleaning.characters import repair
-from components.prepare.cleaning.language import evident, is_short_plain, language_of
+from components.prepare.cleaning.language import evident, follows_the_rest, language_of
 from components.prepare.cleaning.links import MAYBE, is_own, strip_links
 from components.prepare.cleaning.quality import POOR, UNREADABLE, Rules, first_fault
 from components.prepare.cleaning.settings import CleaningSettings
@@ -189,9 +189,10 @@ def language_among(turns: Turns, settings: CleaningSettings) -> str:
     """
     kept = settings.languages
     sides = [_said_by(turns, role) for role in ("assistant", "user")]
-    told = {language for side in sides if (language := evident(side))}
-    rest = [side for side in sides if not evident(side) and not (told and is_short_plain(side))]
-    told |= {language for side in rest if (language := language_of(side, kept))}
+    told = set(filter(None, map(evident, sides)))
+    for side in sorted(sides, key=len, reverse=True):
+        if not evident(side) and not (told and follows_the_rest(side)):
+            told |= set(filter(None, [language_of(side, kept)]))
     foreign = sorted(told.difference(kept))
     return next(iter((*foreign, *told)), "") or language_of(" ".join(sides), kept)
 

@@ -20,7 +20,9 @@ OTHERS = ("ENGLISH", "GERMAN", "FRENCH", "SPANISH", "ITALIAN", "PORTUGUESE", "PO
 LEAST_LETTERS = 16
 """Shorter texts tell nothing: names of products, `Apple Pay?`, `ok`."""
 SHORT = 80
-"""Characters of a message that may follow the rest of its dialogue."""
+"""Characters up to which a message of Russian letters may follow the rest of its dialogue."""
+SHORT_LATIN = 25
+"""The same for a message with other letters."""
 MIXED = 0.2
 """Share of Cyrillic letters from which a mostly Latin message is not judged: it names products."""
 LETTERS_A_SIGN = 120
@@ -33,14 +35,15 @@ SURE_RATIO = 3.0
 """... when it is also so many times that of any language which is kept."""
 
 _FOREIGN_LETTER = re.compile(r"[^\W\d_А-яЁё]")
+_LATIN = re.compile(r"[a-z]+")
 _UKRAINIAN = re.compile(r"(?=.*[іїєґ].*[іїєґ])[^ўәғқңөұүһјљњћђџѓќѕ]*$", re.DOTALL)
 _ANY_LETTER = re.compile(r"[^\W\d_]")
 _CYRILLIC_WORD = re.compile(r"[\u0400-\u052f]+")
 _FOREIGN_WORD = re.compile(r"[^\W\d_\u0400-\u052f]+")
 _RUSSIAN_WORD = re.compile(
     r"\b(?:что|чтобы|это|если|как(?:ая|ой|ие|ую|им|их|ого)|сколько|где|когда|есть|нет|меня|мне"
-    r"|его|её|только|можете|можно|нужно|нужен|подскажите|уточните|назовите|пожалуйста|спасибо"
-    r"|здравствуйте|добрый|почему|зачем|через|после|карту|счёт|рубл(?:ь|я|ей))\b"
+    r"|его|её|только|можно|нужно|нужен|подскажите|уточните|назовите|пожалуйста|спасибо"
+    r"|здравствуйте|добрый|почему|зачем|рубл(?:ь|я|ей))\b"
 )
 
 
@@ -61,6 +64,10 @@ def evident(text: str) -> str:
         `ru`, `uk`, or empty where letters do not decide.
     """
     lowered = text.lower()
+    if _LATIN.search(lowered):
+        lowered = _LATIN.sub("", lowered)
+        if 2 * len(lowered) < len(text):
+            return ""
     signs = sum(map(lowered.count, "ыэё")) - lowered.count("ъ")
     if _FOREIGN_LETTER.search(lowered):
         return "uk" if not signs and _UKRAINIAN.match(lowered) else ""
@@ -70,16 +77,16 @@ def evident(text: str) -> str:
     return "ru" if plain and _RUSSIAN_WORD.search(lowered) else ""
 
 
-def is_short_plain(text: str) -> bool:
-    """Tells whether a message is short and of Russian letters only.
+def follows_the_rest(text: str) -> bool:
+    """Tells whether a message is so short that it takes the language of the rest of its dialogue.
 
-    Such a message follows the rest of its dialogue: lingua takes «Назовите срок кредита» for
-    Bulgarian.
+    That holds for Russian letters, since lingua takes «Назовите срок кредита» for Bulgarian, and
+    for a few Latin words, since customers name products: «Google Pay / Samsung Pay».
 
     Args:
         text: A cleaned message.
     """
-    return len(text) < SHORT and not _FOREIGN_LETTER.search(text)
+    return len(text) < (SHORT_LATIN if _FOREIGN_LETTER.search(text) else SHORT)
 
 
 def language_of(text: str, kept: Iterable[str] = ("ru",)) -> str:

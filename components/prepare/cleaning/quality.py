@@ -1,7 +1,8 @@
 """A statistical filter for messages that nobody could learn from: works offline, explains itself.
 
 The rules on repetition follow Gopher (Rae et al. 2021, arXiv:2112.11446, table A1), with the
-changes named in `QualitySettings`; words are looked up in the dictionary of pymorphy3 (OpenCorpora).
+changes named in `QualitySettings`; words are looked up in the dictionary
+of pymorphy3 (OpenCorpora).
 """
 
 import re
@@ -22,9 +23,11 @@ _LONG_WORD = re.compile(r"[а-яё]{4,}")
 _SENTENCE_END = re.compile(r"(?<=[.!?…;])\s+|\n")
 _RUN = re.compile(r"([^\W\d_])\1{4,}", re.IGNORECASE)
 _LATIN_1 = re.compile(r"[À-ÿ]")
-_KEYBOARD = ("йцукен", "фывап", "ячсми", "олджэ", "qwerty", "asdfg", "zxcvb")
+_KEYBOARD = ("йцукен", "нгшщз", "фывап", "ролдж", "ячсми", "qwerty", "asdfg", "zxcvb")
+_NO_VOWEL = re.compile(r"\b[b-df-hj-np-tv-xzбвгджзклмнпрстфхцчшщьъ]{5,}\b")
 _LEAST_FOR_DISTINCT, _MOST_FOR_DISTINCT = 10, 300
 _LEAST_FOR_KNOWN = 2
+_LEAST_FOR_SYMBOLS = 8
 _LEAST_SENTENCES = 4
 
 
@@ -62,7 +65,7 @@ def _mojibake(text: str, _: QualitySettings) -> str:
 
 
 def _symbols(text: str, settings: QualitySettings) -> str:
-    if PLAIN.fullmatch(text) and not _SYMBOL.search(text):
+    if len(text) < _LEAST_FOR_SYMBOLS or not _SYMBOL.search(text):
         return ""
     share = sum(len(m.group()) for m in _SYMBOL.finditer(text)) / len(text.replace(" ", ""))
     return f"{share:.0%} of its characters are symbols" if share > settings.max_symbol_share else ""
@@ -84,7 +87,8 @@ def _mashed(text: str, _: QualitySettings) -> str:
     if run and 2 * len(run.group()) > len(lowered):
         return f"is {run.group()[:20]!r} and little else"
     mashed = sum(len(keys) for keys in _KEYBOARD if keys in lowered)
-    return "is a row of keys" if 4 * mashed > len(lowered) else ""
+    mashed += sum(map(len, _NO_VOWEL.findall(lowered)))
+    return "looks typed at random" if 2 * mashed > len(lowered) else ""
 
 
 def _unknown_words(text: str, settings: QualitySettings) -> str:
@@ -105,8 +109,13 @@ def _same_sentences(text: str, settings: QualitySettings) -> str:
     return ""
 
 
+def _words(text: str, least: int) -> list[str]:
+    """The words of a text that may have so many; none for one that is plainly too short."""
+    return _WORD.findall(text.lower()) if len(text) >= 2 * least - 1 else []
+
+
 def _few_words(text: str, settings: QualitySettings) -> str:
-    words = _WORD.findall(text.lower())
+    words = _words(text, _LEAST_FOR_DISTINCT)
     if not _LEAST_FOR_DISTINCT <= len(words) <= _MOST_FOR_DISTINCT:
         return ""
     distinct = len(set(words)) / len(words)
@@ -114,7 +123,7 @@ def _few_words(text: str, settings: QualitySettings) -> str:
 
 
 def _top_ngrams(text: str, settings: QualitySettings) -> str:
-    words = _WORD.findall(text.lower()) if len(text) > settings.repetition_from_words else []
+    words = _words(text, settings.repetition_from_words)
     if len(words) < settings.repetition_from_words:
         return ""
     total = sum(map(len, words))
