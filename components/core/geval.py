@@ -106,6 +106,7 @@ class Judge:
         self._judging = judging
         self._ask = ask
         self._sampled = judging.method == "samples"
+        self._proven = judging.method == "logprobs"
 
     async def judge(self, case: Case) -> Judgement:
         """Judges one case.
@@ -124,19 +125,22 @@ class Judge:
         messages = (Turn(role="user", content=prompt),)
         if not self._sampled:
             reply = await self._ask(messages, self._judging.asking(sampled=False), 0)
-            if not self._gives_none(reply):
+            self._proven = self._proven or bool(reply.tokens)
+            if self._proven or not _gives_none(reply):
                 return _judgement([reply], "logprobs")
-            self._sampled = True
         asking = self._judging.asking(sampled=True)
         replies = [await self._ask(messages, asking, n) for n in range(self._judging.samples)]
-        return _judgement(replies, "samples")
+        judgement = _judgement(replies, "samples")
+        # A refusal that samples share was not about log-probabilities: the next case tries again.
+        self._sampled = self._sampled or judgement.score is not None
+        return judgement
 
-    def _gives_none(self, reply: Completion) -> bool:
-        """Whether to turn to sampling: the endpoint refused log-probabilities or left them out."""
-        if self._judging.method == "logprobs":
-            return False
-        left_out = reply.finish_reason not in ("error", "timeout") and not reply.tokens
-        return reply.status in REFUSED or (left_out and bool(reply.text.strip()))
+
+def _gives_none(reply: Completion) -> bool:
+    """Whether the endpoint refused log-probabilities or left them out."""
+    if reply.finish_reason in ("error", "timeout"):
+        return reply.status in REFUSED
+    return bool(reply.text.strip()) and not reply.tokens
 
 
 async def judge_all(

@@ -52,6 +52,24 @@ async def test_without_logprobs_the_score_is_the_mean_of_samples(refuses: bool) 
     assert server.asked.total() == 1 + 4 + 4, "the endpoint is asked for log-probabilities once"
 
 
+async def test_one_refusal_does_not_turn_a_run_to_samples() -> None:
+    odd = CASE.model_copy(update={"question": "Вопрос, который фильтр не пропускает"})
+
+    def answer(prompt: str) -> Canned:
+        return Canned(always=400) if odd.question in prompt else Canned("4", top={"4": 1.0})
+
+    for cases in ([odd, CASE, CASE], [CASE, odd, CASE]):
+        with serving(CannedServer(answer)) as server:
+            endpoint = Endpoint(base_url=server.url, model="canned")
+            found = await judge_all(endpoint, cases, Judging(samples=2, concurrency=1))
+        assert {c.question: j.failure for c, j in zip(cases, found, strict=True)} == {
+            odd.question: "error", CASE.question: "",
+        }  # fmt: skip
+        assert [j.method for c, j in zip(cases, found, strict=True) if c == CASE] == [
+            "logprobs"
+        ] * 2
+
+
 async def test_a_reply_without_a_score_is_a_judgement_without_one() -> None:
     found, _ = await judged(Canned("Ответ хороший", top={"Ответ": 1.0}))
     assert (found.score, found.failure) == (None, "unparseable")

@@ -3,6 +3,7 @@
 import itertools
 import json
 import socket
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from components.core.llm import Endpoint
 from components.core.schemas import Dialogue, QuarantinedRow, read_jsonl
 from components.core.tests.canned_server import Canned, CannedServer, serving
 from components.prepare.load import load_bank
-from components.prepare.synthesis.results import SynthesisResult
+from components.prepare.synthesis.plan import manners, plan
+from components.prepare.synthesis.results import SynthesisResult, family
+from components.prepare.synthesis.settings import SyntheticSource
 from components.prepare.synthesis.synthesize import synthesize
 from components.prepare.synthesis.tests.teacher import (
     FIVE,
@@ -56,15 +59,17 @@ def test_rows_carry_everything_that_later_stages_need(tmp_path: Path) -> None:
     assert set(result.scores) == {4.9}
 
 
-def test_one_manner_of_one_intent_is_one_family(tmp_path: Path) -> None:
-    intents = ("deposit_rate", "deposit_term")
-    result, _ = made(faithful, tmp_path, dialogues=8 * 2 * 12, intents=intents)
-    rows = read_jsonl(result.dialogues, Dialogue)
-    families = {row.phrasing_family for row in rows}
-    assert len(rows) == 8 * 2 * 12
-    assert len(families) == 2 * 12
-    for family in families:
-        assert len({row.product for row in rows if row.phrasing_family == family}) == 8
+def test_one_manner_of_one_intent_is_one_family_over_all_products() -> None:
+    nowhere = Endpoint(base_url="http://127.0.0.1:9/v1", model="none")
+    intents, products, ways = ("deposit_rate", "deposit_term"), 8, len(manners("v1"))
+    asked = SyntheticSource(teacher=nowhere, intents=intents, dialogues=2 * products * ways)
+    items = list(plan(BANK, asked))
+    families = defaultdict(set)
+    for item in items:
+        families[family(item, asked)].add(item.product.id)
+    assert len(families) == 2 * ways
+    assert {len(found) for found in families.values()} == {products}
+    assert all(item.repeat == 0 for item in items)
 
 
 def test_more_dialogues_keep_the_first_ones_and_pay_for_the_new_only(tmp_path: Path) -> None:
@@ -83,7 +88,7 @@ FAULTS = {
     "product-not-named": lambda prompt: json.dumps(
         written(prompt) | {"question": "Какие условия?"}
     ),
-    "long-answer": lambda prompt: json.dumps(written(prompt) | {"answer": "да " * 2000}),
+    "long-answer": lambda prompt: json.dumps(written(prompt) | {"answer": "да " * 600}),
     "short-question": lambda prompt: json.dumps(written(prompt) | {"question": "А?"}),
     "not-russian": lambda prompt: json.dumps(
         written(prompt) | {"answer": "The rate is on the site"}
