@@ -56,13 +56,16 @@ def read_xlsx(path: Path, columns: Columns, reading: Reading) -> Iterator[Record
         SchemaError: Needed columns or the sheet are missing; names those found.
     """
     fields: list[str] = []
+    blank: tuple[Any, ...] = ()
     number, rows = 0, _rows(path, reading)
     try:
         while (found := _next(rows)) is not None:
             number, cells = found
-            if not fields and any(cell.value is not None for cell in cells):
+            if cells is blank or all(cell.value is None for cell in cells):
+                blank = cells  # openpyxl gives one object for all rows that the sheet skips
+            elif not fields:
                 fields = columns.of_header([_text(cell) for cell in cells], str(path))
-            elif any(cell.value is not None for cell in cells):
+            else:
                 yield _record(path, number, cells, fields)
     except RowError as rejected:
         yield quarantined(path, number + 1 if number else 0, rejected, None)
@@ -77,9 +80,16 @@ def _next(rows: Iterator[tuple[int, tuple[Any, ...]]]) -> tuple[int, tuple[Any, 
     except SchemaError:
         raise
     except _BROKEN as error:
-        name = type(error).__name__
-        reason = f"The workbook cannot be read from here on ({name}: {error}); save it anew."
+        cause = _cause(error)
+        reason = f"The workbook cannot be read from here on ({cause}); save it anew."
         raise RowError("broken-xlsx", reason) from error
+
+
+def _cause(error: BaseException) -> str:
+    """What was first raised: openpyxl wraps it into "see the exception for more details"."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _rows(path: Path, reading: Reading) -> Iterator[tuple[int, tuple[Any, ...]]]:
