@@ -109,8 +109,8 @@ class Duplicates(Part):
     """Jaccard similarity of word n-grams from which two rows are one, in (0, 1]."""
     removed: dict[str, int]
     """By `Dialogue.source`."""
-    examples: tuple[tuple[str, str], ...] = ()
-    """Texts, removed and kept; the page shows the first three."""
+    file: str = ""
+    """Name of the file that lists each removed row with the one that was kept."""
 
 
 class Spending(Part):
@@ -163,9 +163,10 @@ class LeakPair(Part):
     train_id: str
     test_text: str
     train_text: str
-    similarity: float = Field(ge=0, le=1)
-    how: str
-    """The check that found it, for example `near-duplicate` or `containment`."""
+    jaccard: float = Field(ge=0, le=1)
+    """Of the word n-grams of both."""
+    containment: float = Field(ge=0, le=1)
+    """Share of the test question's n-grams that the training question has."""
 
 
 class Leakage(Part):
