@@ -13,9 +13,15 @@ from datatrove.executor.ray import RayPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.stats import PipelineStats
 from loguru import logger
+from multiprocess import forkserver
 
 from components.core.errors import BadInputError, FinistError
 from components.prepare.deduplication.settings import ExecutorSettings
+
+_PRELOADED = [
+    f"components.prepare.deduplication.{name}"
+    for name in ("near_duplicates", "shards", "signatures", "split")
+]
 
 
 def fresh_folder(folder: Path, key: str, inputs: Sequence[Path]) -> None:
@@ -55,6 +61,8 @@ def run_tasks(step: PipelineStep, tasks: int, folder: Path, settings: ExecutorSe
     if settings.executor == "ray":
         _run_on_ray(step, tasks, workers, folder, settings)
     else:
+        # Loaded once, by the server that forks the workers of all stages, not by each worker.
+        forkserver.set_forkserver_preload(["__main__", *_PRELOADED])
         _Local(pipeline=[step], tasks=tasks, workers=workers, logging_dir=str(folder)).run()
 
 

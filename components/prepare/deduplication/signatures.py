@@ -21,6 +21,7 @@ from components.prepare.deduplication.shards import read_shard
 from components.prepare.deduplication.shingles import Hashes, gather, shingles
 
 _LINES_TO_BUFFER = 1000
+_ONE, _HALF = np.uint64(1), np.uint64(32)
 
 
 def write_signatures(
@@ -89,6 +90,18 @@ class _Signature(MinhashDedupSignature):
         found = shingles(text, self.words)
         self.sets.append(found)
         return found.reshape(-1, 1)
+
+    def get_signature(self, shingles: NDArray[np.uint64]) -> list[list[int]]:
+        """Smallest value of each hash function, by bucket.
+
+        The functions are multiply-shift (Dietzfelbinger et al., J. Algorithms 1997) rather than
+        datatrove's division by a prime, and nothing is split into small arrays.
+        """
+        factor, addend = self.parameters
+        hashed = (shingles * (factor | _ONE) + addend) >> _HALF
+        buckets = hashed.min(axis=0).reshape(self.config.num_buckets, -1)
+        signature: list[list[int]] = buckets.tolist()
+        return signature
 
 
 class _IndexShard(PipelineStep):
