@@ -124,13 +124,16 @@ def ask(
     Example: finist ask "Как заблокировать карту?" --model gigachat
     """
     from components.gigachat.wire import EMULATOR_MODEL
+    from pipelines.local import stack
     from pipelines.local.ask import service_of, stream_answer
+    from pipelines.local.supervisor import BASELINE
 
     if model not in ("tuned", "gigachat"):
         raise typer.BadParameter("give tuned or gigachat", param_hint="--model")
     service = service_of("tuned" if model == "tuned" else "gigachat")
     if service.model == EMULATOR_MODEL:
-        notes.print("[dim]an emulator of GigaChat: the prompted base model answers[/dim]")
+        answers = Path(stack.service(BASELINE).model_uri or "the base model").name
+        notes.print(f"[dim]an emulator of GigaChat: {answers}, prompted, answers[/dim]")
     for words in stream_answer(service, question, max_tokens):
         print(words, end="", flush=True)
     print()
@@ -207,15 +210,15 @@ def _served(model_uri: str) -> bool:
     )
 
 
-def _checkpoint(base_model: str, target: Path) -> Path:
-    """Gives the base model's folder, made at the first call from whatever was named."""
-    given = Path(base_model).expanduser()
-    if (given / "config.json").is_file():
-        return given
-    if base_model != DEFAULT_BASE:
-        target = target.with_name(f"base-{base_model.replace('/', '--')}")
-    elif (target / "config.json").is_file():
-        return target
+def _checkpoint(base_model: str, folder: Path) -> Path:
+    """Gives the base model's folder, made at the first call from whatever was named.
+
+    It bears the model's name, which the report shows.
+    """
+    target = folder / base_model.replace("/", "--")
+    for there in (Path(base_model).expanduser(), target):
+        if (there / "config.json").is_file():
+            return there
     target.parent.mkdir(parents=True, exist_ok=True)
     # In a process of its own: the libraries that read weights would stay in this one's memory.
     command = [sys.executable, "-m", "components.train", "base-model", str(target)]

@@ -117,7 +117,7 @@ def test_whole_stack_serves_published_and_base_model(home: Path, base: Path) -> 
     assert "".join(stream_answer(service_of("tuned"), "Ставка?", 9)).strip() == "Ставка 16%."
     asked = runner.invoke(cli.app, ["ask", "Ставка?", "--model", "gigachat"])
     assert "Обратитесь в отделение." in asked.output
-    assert "emulator" in asked.output
+    assert f"emulator of GigaChat: {base.name}, prompted" in asked.output
     status = json.loads((home / "inferenceservices" / "tuned.status.json").read_text())
     assert status["ready"] is True
     assert status["url"] == stack.service("tuned").url
