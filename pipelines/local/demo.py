@@ -46,7 +46,7 @@ THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that wait sleep: with anything else running on two cores, spinning costs 3.5 times."""
 
 QUIET = {"DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
-PAGES = ("report", "watch", "data_card", "curve")
+PAGES = ("report", "watch", "data_card", "data_summary", "curve")
 
 
 class LastRun(BaseModel):

@@ -47,6 +47,8 @@ def blamed(home: Path) -> Iterator[None]:
     """
     try:
         yield
+    except DiskFullError:
+        raise
     except (OSError, FinistError) as error:
         try:
             check_room(home, TO_GO_ON)

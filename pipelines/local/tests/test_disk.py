@@ -35,6 +35,8 @@ def test_what_fails_on_a_full_disk_is_laid_to_the_disk(
     with pytest.raises(DiskFullError) as caught, blamed(tmp_path):
         raise error
     assert caught.value.__cause__ is error
+    with pytest.raises(DiskFullError, match="said already"), blamed(tmp_path):
+        raise DiskFullError("said already")
 
 
 def test_with_room_an_error_stays_what_it_is(
