@@ -1,7 +1,8 @@
 """Masks personal data in texts and dialogues with placeholders."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -46,15 +47,13 @@ class Masker:
         Returns:
             Spans that do not overlap, from left to right.
         """
-        found: list[Span] = []
-        for finder in self._finders:
-            for span in finder(text):
-                if span.kind in self.settings.kinds and not _overlaps(span, found):
-                    found.append(span)
+        found = [span for finder in self._finders for span in finder(text)]
         if not found:
-            return found
-        kept = _zones(text, (*self.settings.public, *keep))
-        return sorted(span for span in found if not _overlaps(span, kept))
+            return []
+        taken = _zones(text, (*self.settings.public, *keep))
+        return sorted(
+            span for span in found if span.kind in self.settings.kinds and _takes(span, taken)
+        )
 
     def mask_text(self, text: str, keep: Iterable[str] = ()) -> tuple[str, Counter[str]]:
         """Masks a text.
@@ -71,8 +70,7 @@ class Masker:
         """
         counts: Counter[str] = Counter()
         while spans := self.find(text, keep):
-            for span in reversed(spans):
-                text = text[: span.start] + PLACEHOLDERS[span.kind] + text[span.end :]
+            text = "".join(_pieces(text, spans))
             counts.update(span.kind for span in spans)
         return text, counts
 
@@ -110,16 +108,29 @@ class Masker:
         )
 
 
-def _overlaps(span: Span, others: Iterable[Span]) -> bool:
-    return any(span.start < other.end and other.start < span.end for other in others)
+def _pieces(text: str, spans: list[Span]) -> Iterator[str]:
+    """What stays and the placeholders between, in the text's order."""
+    end = 0
+    for span in spans:
+        yield text[end : span.start]
+        yield PLACEHOLDERS[span.kind]
+        end = span.end
+    yield text[end:]
 
 
-def _zones(text: str, phrases: Iterable[str]) -> list[Span]:
-    """Where the phrases stand, in any letter case; the kind means nothing here."""
-    lowered, zones = text.lower(), []
+def _zones(text: str, phrases: Iterable[str]) -> bytearray:
+    """One byte a character: 1 where a phrase stands, in any letter case."""
+    zones, lowered = bytearray(len(text)), text.lower()
     for phrase in filter(None, phrases):
-        start = lowered.find(phrase.lower())
-        while start >= 0:
-            zones.append(Span(start, start + len(phrase), "name"))
-            start = lowered.find(phrase.lower(), start + 1)
+        if phrase.lower() in lowered:
+            for match in re.finditer(re.escape(phrase), text, re.IGNORECASE):
+                zones[match.start() : match.end()] = b"\1" * len(match.group())
     return zones
+
+
+def _takes(span: Span, taken: bytearray) -> bool:
+    """Takes the characters of a span unless one of them is taken."""
+    if any(taken[span.start : span.end]):
+        return False
+    taken[span.start : span.end] = b"\1" * (span.end - span.start)
+    return True

@@ -52,6 +52,10 @@ CURRENCIES = {"810", "643", "840", "978", "156", "784", "933", "398", "051", "82
 """Codes at places 6 to 8 of an account (OK 014-2000; 810 stands for roubles in accounts)."""
 INN_LENGTHS = (10, 12)
 NATIONAL, FULL = 10, 11
+LONGEST_WINDOW = 12
+"""Groups: a phone told digit by digit has eleven."""
+SHORTEST_NUMBER = 7
+"""Digits of a phone in its own city."""
 LOCAL_GROUPS = {(3, 2, 2), (7,), (3, 4)}
 
 
@@ -107,8 +111,9 @@ def _runs(text: str) -> Iterator[list[re.Match[str]]]:
 def _spans(text: str, run: list[re.Match[str]], public: frozenset[str]) -> Iterator[Span]:
     first = 0
     while first < len(run):
-        for last in range(len(run), first, -1):
-            window = _window(text, run, first, last)
+        context = _context(text, run[first].start())
+        for last in _ends(run, first):
+            window = _window(text, run, first, last, context)
             kind = _kind(window)
             if kind is not None and not public & {window.digits, window.digits[-NATIONAL:]}:
                 yield _span(window, kind)
@@ -118,7 +123,19 @@ def _spans(text: str, run: list[re.Match[str]], public: frozenset[str]) -> Itera
         first += 1
 
 
-def _window(text: str, run: list[re.Match[str]], first: int, last: int) -> Window:
+def _ends(run: list[re.Match[str]], first: int) -> list[int]:
+    """Where windows from this group may end, the longest first."""
+    ends, digits = [], 0
+    for last in range(first, min(len(run), first + LONGEST_WINDOW)):
+        digits += len(run[last].group())
+        if SHORTEST_NUMBER <= digits <= ACCOUNT_DIGITS:
+            ends.append(last + 1)
+    return ends[::-1]
+
+
+def _window(
+    text: str, run: list[re.Match[str]], first: int, last: int, context: str | None
+) -> Window:
     groups = run[first:last]
     start, end = groups[0].start(), groups[-1].end()
     between = text[start:end]
@@ -130,11 +147,12 @@ def _window(text: str, run: list[re.Match[str]], first: int, last: int) -> Windo
         lengths=tuple(len(group.group()) for group in groups),
         worded=any(character.isalpha() or character == "№" for character in between),
         alone=len(groups) == len(run),
-        context=_context(text[max(0, start - CONTEXT_CHARACTERS) : start]),
+        context=context,
     )
 
 
-def _context(before: str) -> str | None:
+def _context(text: str, start: int) -> str | None:
+    before = text[max(0, start - CONTEXT_CHARACTERS) : start]
     names = [match.lastgroup for match in CONTEXT.finditer(before)]
     return names[-1] if names else None
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 CACHED_WORDS = 200_000
 """About 60 MB in the worst case; parsing a word anew takes 0.2 ms."""
+LONGEST_WORD = 40
+"""Longer ones are no names, and would fill the cache."""
 SURNAME_ENDING = re.compile(
     r"(?:[оеё]в(?:а|у|ым|ой|ых)?|[иы]н(?:а|у|ым|ой)?|ск(?:ий|ая|ого|ому|им|ой|ую)|енко|[яа]н|"
     r"швили|дзе|[уюа]к|чук|ич)$"
@@ -43,7 +45,6 @@ def _analyzer() -> "MorphAnalyzer":
     return MorphAnalyzer()
 
 
-@lru_cache(maxsize=CACHED_WORDS)
 def word_class(word: str) -> WordClass:
     """Classifies a word.
 
@@ -53,6 +54,11 @@ def word_class(word: str) -> WordClass:
     Returns:
         Its weights. The parts of a double surname must all be parts of names.
     """
+    return _word_class(word) if len(word) <= LONGEST_WORD else NOTHING
+
+
+@lru_cache(maxsize=CACHED_WORDS)
+def _word_class(word: str) -> WordClass:
     parts = [_class(part) for part in word.lower().split("-") if part]
     if not parts:
         return NOTHING
