@@ -123,13 +123,13 @@ def _records(path: Path, file: TextIO, columns: Columns) -> Iterator[Record | Qu
 
 
 def _delimiter(lines: _Lines, columns: Columns) -> str:
-    """The one that gives most known columns in the first line that is not blank."""
+    """The one that gives most known columns, or most columns, in the first line with text."""
     header = next((line for line in islice(lines, MOST_LINES) if line.strip()), "")
     lines.finish(0)
 
-    def known(delimiter: str) -> int:
+    def known(delimiter: str) -> tuple[int, int]:
         names = next(csv.reader([header], delimiter=delimiter), [])
-        return sum(normal_name(name) in columns.fields for name in names)
+        return sum(normal_name(name) in columns.fields for name in names), len(names)
 
     return max(DELIMITERS, key=known)
 

@@ -15,12 +15,13 @@ from components.prepare.load import load_bank
 from components.prepare.sources.brief import SHEET, write_brief, write_workbook
 from components.prepare.sources.own import OwnSource, read_own
 
+BANK = load_bank()
 GOOD = ("Какая ставка?", "Ставка 16,5%.")
 
 
 def read(path: Path, **more: Any) -> tuple[list[Dialogue], list[QuarantinedRow]]:
     given = {"name": "writers", "path": path, "licence": "internal"} | more
-    rows = list(read_own(OwnSource.model_validate(given), bank=load_bank()))
+    rows = list(read_own(OwnSource.model_validate(given), bank=BANK))
     dialogues = [row for row in rows if isinstance(row, Dialogue)]
     return dialogues, [row for row in rows if isinstance(row, QuarantinedRow)]
 
@@ -45,14 +46,13 @@ def edited(path: Path, name: str, change: Any) -> Path:
 
 
 def test_the_briefs_table_comes_back(tmp_path: Path) -> None:
-    bank = load_bank()
     path = tmp_path / "new" / "table.xlsx"
-    write_workbook(bank, path)
+    write_workbook(BANK, path)
     assert read(path) == ([], [])
     book = openpyxl.load_workbook(path)
     assert book.sheetnames == [SHEET, "Интенты", "Продукты"]
-    intent = bank.intents["deposit_rate"]
-    product = bank.intent_products["deposit_rate"][0]
+    intent = BANK.intents["deposit_rate"]
+    product = BANK.intent_products["deposit_rate"][0]
     answer = intent.answer.format_map(product.words)
     fact = f"rate: {product.facts['rate'].value}"
     book[SHEET].append([intent.train[0], answer, intent.id, product.id, fact, 17])
@@ -67,24 +67,23 @@ def test_the_briefs_table_comes_back(tmp_path: Path) -> None:
 
 
 def test_the_workbook_offers_every_code(tmp_path: Path) -> None:
-    write_workbook(load_bank(), tmp_path / "table.xlsx")
+    write_workbook(BANK, tmp_path / "table.xlsx")
     book = openpyxl.load_workbook(tmp_path / "table.xlsx")
     lists = {str(v.sqref): v.formula1 for v in book[SHEET].data_validations.dataValidation}
     assert lists == {
-        "C2:C5001": f"'Интенты'!$A$2:$A${len(load_bank().intents) + 1}",
-        "D2:D5001": f"'Продукты'!$A$2:$A${len(load_bank().products) + 1}",
+        "C2:C5001": f"'Интенты'!$A$2:$A${len(BANK.intents) + 1}",
+        "D2:D5001": f"'Продукты'!$A$2:$A${len(BANK.products) + 1}",
     }
 
 
 def test_the_brief_names_every_column_intent_and_fact(tmp_path: Path) -> None:
-    bank = load_bank()
-    write_brief(bank, tmp_path / "brief.md")
+    write_brief(BANK, tmp_path / "brief.md")
     text = (tmp_path / "brief.md").read_text("utf-8")
-    write_workbook(bank, tmp_path / "table.xlsx")
+    write_workbook(BANK, tmp_path / "table.xlsx")
     headers = next(openpyxl.load_workbook(tmp_path / "table.xlsx")[SHEET].values)
     assert all(f"| {header} |" in text for header in headers)
-    assert all(f"`{name}`" in text for name in (*bank.intents, *bank.products))
-    assert all(fact.value in text for p in bank.products.values() for fact in p.facts.values())
+    assert all(f"`{name}`" in text for name in (*BANK.intents, *BANK.products))
+    assert all(fact.value in text for p in BANK.products.values() for fact in p.facts.values())
     assert "{" not in text
 
 
