@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from components.core.schemas import Dialogue, QuarantinedRow, Turn
 from components.prepare.cleaning.characters import repair
 from components.prepare.cleaning.language import evident, follows_the_rest, language_of
-from components.prepare.cleaning.links import MAYBE, is_own, strip_links
+from components.prepare.cleaning.links import is_own, may_hold_link, strip_links
 from components.prepare.cleaning.quality import POOR, UNREADABLE, Rules, first_fault
 from components.prepare.cleaning.settings import CleaningSettings
 from components.prepare.cleaning.wording import PHRASES, PhraseKind, find_phrase
@@ -142,7 +142,7 @@ def mended(dialogue: Dialogue, settings: CleaningSettings) -> Turns | Rejected:
         The messages, or why there are none.
     """
     texts = [repair(turn.content) for turn in dialogue.turns]
-    if settings.links != "keep" and any(map(MAYBE.search, texts)):
+    if settings.links != "keep" and any(map(may_hold_link, texts)):
         keep = _kept_links(dialogue, settings)
         stripped = [strip_links(text, keep) for text in texts]
         if settings.links == "reject" and any(count for _, count in stripped):
@@ -189,10 +189,11 @@ def language_among(turns: Turns, settings: CleaningSettings) -> str:
     """
     kept = settings.languages
     sides = [_said_by(turns, role) for role in ("assistant", "user")]
-    told = set(filter(None, map(evident, sides)))
-    for side in sorted(sides, key=len, reverse=True):
-        if not evident(side) and not (told and follows_the_rest(side)):
-            told |= set(filter(None, [language_of(side, kept)]))
+    known = {side: evident(side) for side in sides}
+    told = {language for language in known.values() if language}
+    for side in sorted((side for side in sides if not known[side]), key=len, reverse=True):
+        if not (told and follows_the_rest(side)) and (language := language_of(side, kept)):
+            told.add(language)
     foreign = sorted(told.difference(kept))
     return next(iter((*foreign, *told)), "") or language_of(" ".join(sides), kept)
 

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 
-MAYBE = re.compile(r"\w\.[^\W\d_]{2}|://")
-"""Texts without a match hold no address; a quick look."""
+_DOTTED = re.compile(r"\.[^\W\d_]{2}")
 
 _ENDINGS = "ru|рф|su|com|org|net|info|io|me|biz|online|site|shop|app|dev|pro|tv|cc|ly|by|kz|ua"
 _LINK = re.compile(
@@ -21,6 +20,15 @@ _TAIL = ".,;:!?)]}…"
 _EMPTY_BRACKETS = re.compile(r" ?(?:\(\s*\)|\[\s*\]|«\s*»|\"\s*\"|<\s*>)")
 _SPACE_BEFORE_MARK = re.compile(r"[ ]+([.,;:!?])")
 _MARKS_AFTER_COLON = re.compile(r":\s*([.!?]|$)")
+
+
+def may_hold_link(text: str) -> bool:
+    """Tells, at a glance, whether a text may hold an address.
+
+    Args:
+        text: Any text.
+    """
+    return "://" in text or _DOTTED.search(text) is not None
 
 
 def host_of(link: str) -> str:
@@ -54,7 +62,7 @@ def strip_links(text: str, keep: Callable[[str], bool]) -> tuple[str, int]:
     Returns:
         The text, tidied where something was taken out, and how many addresses that was.
     """
-    if not MAYBE.search(text):
+    if not may_hold_link(text):
         return text, 0
     taken = 0
 

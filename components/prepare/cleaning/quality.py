@@ -17,16 +17,18 @@ import pymorphy3
 from components.prepare.cleaning.characters import PLAIN
 from components.prepare.cleaning.settings import QualitySettings
 
-_SYMBOL = re.compile(r"[^\w\s.,:;?!()\"'«»„“”%№₽$€/+–—…*•·=×<>≤≥&@°’-]|_|([*=/+<>&.!?-])\1{3,}")
+_SYMBOL = re.compile(r"[-+*=_.!?/]{4,}|[^\w\s.,:;?!()\"'«»„“”%№₽$€/+–—…•·×&@°’-]")
 _WORD = re.compile(r"\w+")
 _LONG_WORD = re.compile(r"[а-яё]{4,}")
 _SENTENCE_END = re.compile(r"(?<=[.!?…;])\s+|\n")
-_RUN = re.compile(r"([^\W\d_])\1{4,}", re.IGNORECASE)
 _LATIN_1 = re.compile(r"[À-ÿ]")
 _KEYBOARD = ("йцукен", "нгшщз", "фывап", "ролдж", "ячсми", "qwerty", "asdfg", "zxcvb")
 _NO_VOWEL = re.compile(r"\b[b-df-hj-np-tv-xzбвгджзклмнпрстфхцчшщьъ]{5,}\b")
 _LEAST_FOR_DISTINCT, _MOST_FOR_DISTINCT = 10, 300
+_PLAINLY_DISTINCT = 0.8
 _LEAST_FOR_KNOWN = 2
+_LEAST_FOR_RUN = 5
+_ENOUGH_FOR_KNOWN = 400
 _LEAST_FOR_SYMBOLS = 8
 _LEAST_SENTENCES = 4
 
@@ -65,7 +67,7 @@ def _mojibake(text: str, _: QualitySettings) -> str:
 
 
 def _symbols(text: str, settings: QualitySettings) -> str:
-    if len(text) < _LEAST_FOR_SYMBOLS or not _SYMBOL.search(text):
+    if len(text) < _LEAST_FOR_SYMBOLS or PLAIN.fullmatch(text):
         return ""
     share = sum(len(m.group()) for m in _SYMBOL.finditer(text)) / len(text.replace(" ", ""))
     return f"{share:.0%} of its characters are symbols" if share > settings.max_symbol_share else ""
@@ -83,16 +85,20 @@ def _is_known(word: str) -> bool:
 
 def _mashed(text: str, _: QualitySettings) -> str:
     lowered = text.lower()
-    run = _RUN.search(lowered)
-    if run and 2 * len(run.group()) > len(lowered):
-        return f"is {run.group()[:20]!r} and little else"
+    middle = lowered[len(lowered) // 2]  # a run over half of the text holds its middle
+    if (
+        len(lowered) >= _LEAST_FOR_RUN
+        and not middle.isdigit()
+        and 2 * lowered.count(middle) > len(lowered)
+    ):
+        return f"is {middle!r} for the most part"
     mashed = sum(len(keys) for keys in _KEYBOARD if keys in lowered)
     mashed += sum(map(len, _NO_VOWEL.findall(lowered)))
     return "looks typed at random" if 2 * mashed > len(lowered) else ""
 
 
 def _unknown_words(text: str, settings: QualitySettings) -> str:
-    words = _LONG_WORD.findall(text.lower())
+    words = _LONG_WORD.findall(text[:_ENOUGH_FOR_KNOWN].lower())
     known = sum(map(_is_known, words))
     if len(words) >= _LEAST_FOR_KNOWN and known < settings.min_known_words * len(words):
         return f"has {known} of {len(words)} words in the dictionary"
@@ -109,13 +115,11 @@ def _same_sentences(text: str, settings: QualitySettings) -> str:
     return ""
 
 
-def _words(text: str, least: int) -> list[str]:
-    """The words of a text that may have so many; none for one that is plainly too short."""
-    return _WORD.findall(text.lower()) if len(text) >= 2 * least - 1 else []
-
-
 def _few_words(text: str, settings: QualitySettings) -> str:
-    words = _words(text, _LEAST_FOR_DISTINCT)
+    pieces = text.lower().split()
+    if len(set(pieces)) >= _PLAINLY_DISTINCT * len(pieces):
+        return ""
+    words = _WORD.findall(text.lower())
     if not _LEAST_FOR_DISTINCT <= len(words) <= _MOST_FOR_DISTINCT:
         return ""
     distinct = len(set(words)) / len(words)
@@ -123,7 +127,7 @@ def _few_words(text: str, settings: QualitySettings) -> str:
 
 
 def _top_ngrams(text: str, settings: QualitySettings) -> str:
-    words = _words(text, settings.repetition_from_words)
+    words = text.lower().split()
     if len(words) < settings.repetition_from_words:
         return ""
     total = sum(map(len, words))

@@ -23,7 +23,9 @@ PROMPTS = Path(__file__).parent / "prompts"
 SCORES = range(1, 6)
 SPEAKERS = {"user": "Клиент", "assistant": "Банк"}
 
-_SCORE = re.compile(r"(?:score|оценка)[\"'*]*\s*[:=—-]\s*[\"'*]*([1-5])(?![\d.,/])", re.IGNORECASE)
+_SCORE = re.compile(
+    r"(?:score|оценка)[\"'*]*\s*[:=—-]\s*[\"'*]*([1-5])(?!\d|[.,]\d|/(?!5\b))", re.IGNORECASE
+)
 _BARE = re.compile(r"\s*[\"'*]*([1-5])[\"'*.]*\s*")
 _OBJECT = re.compile(r"\{[^{}]*\}")
 
@@ -229,4 +231,6 @@ def _json_score(text: str) -> int | None:
     score = content.get("score") if isinstance(content, dict) else None
     if isinstance(score, str) and re.fullmatch(r"\d", score):
         return int(score)
-    return int(score) if isinstance(score, (int, float)) and score == int(score) else None
+    if isinstance(score, float) and score.is_integer():
+        return int(score)
+    return score if isinstance(score, int) and not isinstance(score, bool) else None

@@ -20,8 +20,9 @@ class QualitySettings(BaseModel):
     max_symbol_share: float = Field(default=0.3, ge=0, le=1)
     """Characters that are neither letters, digits nor ordinary punctuation, among all but spaces.
     Gopher counts `#` and ellipses only, 0.1 a word; chats also hold emoji and broken tables."""
-    repetition_from_words: PositiveInt = 50
-    """Length from which Gopher's rules on n-grams apply, as there."""
+    repetition_from_words: PositiveInt = 100
+    """Length from which the rules on n-grams apply. Gopher has 50, where a phrase said twice, about
+    two products, is too much already."""
     max_top_ngram_share: tuple[tuple[PositiveInt, float], ...] = ((2, 0.2), (3, 0.18), (4, 0.16))
     """Gopher: share of characters within the most frequent n-gram, for n words."""
     min_distinct_words: float = Field(default=0.35, ge=0, le=1)

@@ -3,7 +3,7 @@
 import re
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,6 +14,9 @@ PHRASES = Path(__file__).parent / "phrases.yaml"
 """The built-in phrases; a bank's own file has the same keys."""
 
 PhraseKind = Literal["refusal", "boilerplate", "template"]
+
+Entry: TypeAlias = tuple[str, PhraseKind, re.Pattern[str]]
+Groups: TypeAlias = tuple[tuple[re.Pattern[str], tuple[Entry, ...]], ...]
 
 
 class Phrases(BaseModel):
@@ -26,16 +29,19 @@ class Phrases(BaseModel):
     template: dict[str, tuple[str, ...]]
 
 
+_GATES = {gate: re.compile(gate) for gate in ("[a-z]", r"[{}<\[#%]", "")}
+"""Cues are tried by groups, and a group only on messages with a character that all of it need."""
+
+
 @cache
-def _compiled(
-    path: Path, kinds: tuple[PhraseKind, ...]
-) -> tuple[tuple[str, PhraseKind, re.Pattern[str]], ...]:
+def _groups(path: Path, kinds: tuple[PhraseKind, ...]) -> Groups:
     phrases = load_recipe(path, Phrases)
-    return tuple(
-        (cue, kind, _pattern(path, expressions))
-        for kind in kinds
-        for cue, expressions in getattr(phrases, kind).items()
-    )
+    groups: dict[str, list[Entry]] = {gate: [] for gate in _GATES}
+    for kind in kinds:
+        for cue, expressions in getattr(phrases, kind).items():
+            gate = next(gate for gate, pattern in _GATES.items() if pattern.search(cue))
+            groups[gate].append((cue, kind, _pattern(path, expressions)))
+    return tuple((_GATES[gate], tuple(entries)) for gate, entries in groups.items())
 
 
 def _pattern(path: Path, expressions: tuple[str, ...]) -> re.Pattern[str]:
@@ -65,7 +71,8 @@ def find_phrase(
         RecipeError: The file of phrases cannot be used.
     """
     lowered = text.lower()
-    for cue, kind, pattern in _compiled(path, kinds):
-        if cue in lowered and (found := pattern.search(lowered)):
-            return kind, found.group()[:80]
+    for gate, entries in _groups(path, kinds):
+        for cue, kind, pattern in entries if gate.search(lowered) else ():
+            if cue in lowered and (found := pattern.search(lowered)):
+                return kind, found.group()[:80]
     return None
