@@ -65,9 +65,11 @@ def parse_draft(reply: str) -> Draft | None:
     while (place := text.find("{", place)) >= 0:
         try:
             value, end = decoder.raw_decode(text, place)
-        except (ValueError, RecursionError):
+        except ValueError:
             place += 1
             continue
+        except RecursionError:  # thousands of open braces: nobody's answer
+            break
         found, place = _draft(value) or found, end
     return found
 
