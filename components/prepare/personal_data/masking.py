@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,9 +14,6 @@ from components.prepare.personal_data.emails import find_emails
 from components.prepare.personal_data.kinds import KINDS, PLACEHOLDERS, Kind, Span
 from components.prepare.personal_data.names import find_names
 from components.prepare.personal_data.numbers import NATIONAL, find_numbers
-
-PUBLIC_DIGITS = 5
-"""An entry of `public` with fewer digits names no number."""
 
 
 class MaskingSettings(BaseModel):
@@ -98,11 +95,11 @@ class Masker:
     def _finders(self) -> tuple[Callable[[str], list[Span]], ...]:
         """Certain kinds first: a later finder gets only what is left."""
         lowered = frozenset(entry.lower() for entry in self.settings.public)
-        numbers = {"".join(filter(str.isdigit, entry)) for entry in self.settings.public}
-        digits = frozenset(n[-NATIONAL:] for n in numbers if len(n) >= PUBLIC_DIGITS) | numbers
+        numbers = ("".join(filter(str.isdigit, entry)) for entry in self.settings.public)
+        digits = frozenset(number[-NATIONAL:] for number in numbers)
         return (
-            lambda text: find_emails(text, lowered),
-            lambda text: find_numbers(text, digits),
+            partial(find_emails, public=lowered),
+            partial(find_numbers, public=digits),
             find_addresses,
             find_names,
         )

@@ -53,7 +53,7 @@ IN_PLACE = re.compile(r"(?:^|\s)(?:во?|из|под|близ|до)\s$", re.IGNO
 SMALL_INITIALS = re.compile(r"\b[а-яё]\.\s?[а-яё]\.")
 LATIN = re.compile(r"[A-Z]{2} [A-Z]{2}")
 LATIN_HOLDER = re.compile(
-    r"(?:держател\w+|карте?|написано|cardholder|holder|имя)[\s:,-]{1,3}(?:имя |написано |стоит )?"
+    r"(?i:держател\w+|карте?|написано|cardholder|holder|имя)[\s:,-]{1,3}(?:имя |написано |стоит )?"
     r"([A-Z]{2,20} [A-Z]{2,25})\b"
 )
 GAP = re.compile(r"[ \u00a0\t]{1,2}")
@@ -114,7 +114,7 @@ def _worth_reading(text: str) -> bool:
     lowered = text.lower()
     if any(hint in lowered for hint in HINTS) or SMALL_INITIALS.search(text):
         return True
-    return text == lowered and any(word_class(word).name >= CERTAIN for word in text.split())
+    return text == lowered and any(word_class(word).name >= CERTAIN for word in TOKEN.findall(text))
 
 
 def _chains(text: str, quoted: list[tuple[int, int]]) -> Iterator[list[Token]]:

@@ -86,7 +86,7 @@ def find_numbers(text: str, public: frozenset[str]) -> list[Span]:
 
     Args:
         text: A text.
-        public: Digits of numbers to keep; phones are compared by their last ten.
+        public: The last ten digits of numbers to keep.
 
     Returns:
         Spans that do not overlap, from left to right. Toll-free phones are nobody's own.
@@ -115,7 +115,7 @@ def _spans(text: str, run: list[re.Match[str]], public: frozenset[str]) -> Itera
         for last in _ends(run, first):
             window = _window(text, run, first, last, context)
             kind = _kind(window)
-            if kind is not None and not public & {window.digits, window.digits[-NATIONAL:]}:
+            if kind is not None and window.digits[-NATIONAL:] not in public:
                 yield _span(window, kind)
             if kind is not None or _is_mistyped(window):
                 first = last - 1

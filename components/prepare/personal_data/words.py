@@ -11,6 +11,7 @@ CACHED_WORDS = 200_000
 """About 60 MB in the worst case; parsing a word anew takes 0.2 ms."""
 LONGEST_WORD = 40
 """Longer ones are no names, and would fill the cache."""
+RUSSIAN = re.compile(r"[а-яё]{2,}")
 SURNAME_ENDING = re.compile(
     r"(?:[оеё]в(?:а|у|ым|ой|ых)?|[иы]н(?:а|у|ым|ой)?|ск(?:ий|ая|ого|ому|им|ой|ую)|енко|[яа]н|"
     r"швили|дзе|[уюа]к|чук|ич)$"
@@ -74,7 +75,7 @@ def _word_class(word: str) -> WordClass:
 
 
 def _class(word: str) -> WordClass:
-    if len(word) < 2:  # noqa: PLR2004
+    if RUSSIAN.fullmatch(word) is None:
         return NOTHING
     parses = _analyzer().parse(word)
     if parses[0].tag.POS not in {"NOUN", "ADJF", "ADJS", None}:
