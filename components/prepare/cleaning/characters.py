@@ -27,7 +27,7 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def repair(text: str) -> str:
-    """Repairs a text; repairing twice changes nothing more.
+    """Repairs a text.
 
     Encodings read wrongly are undone by ftfy (Speer 2019, ftfy.readthedocs.io), HTML entities and
     tags become text and line breaks, control and zero-width characters go, spaces of every kind
@@ -49,9 +49,15 @@ def repair(text: str) -> str:
 def _decoded(text: str) -> str:
     text = ftfy.fix_text(text, _FTFY)
     if "<" in text:
-        text = _TAG.sub("", _BREAK.sub("\n", _HIDDEN.sub(" ", text)))
+        text = _untagged(text)
     text = _SPACES.sub(" ", _CONTROL.sub(" ", _UNSEEN.sub("", text)))
     return unicodedata.normalize("NFC", text)
+
+
+def _untagged(text: str) -> str:
+    if "-->" in text or "</s" in text.lower():
+        text = _HIDDEN.sub(" ", text)
+    return _TAG.sub("", _BREAK.sub("\n", text))
 
 
 def _spaced(text: str) -> str:

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from components.core.schemas import Dialogue, QuarantinedRow, Turn
 from components.prepare.cleaning.characters import repair
 from components.prepare.cleaning.language import evident, follows_the_rest, language_of
-from components.prepare.cleaning.links import is_own, may_hold_link, strip_links
+from components.prepare.cleaning.links import is_own, strip_links
 from components.prepare.cleaning.quality import POOR, UNREADABLE, Rules, first_fault
 from components.prepare.cleaning.settings import CleaningSettings
 from components.prepare.cleaning.wording import PHRASES, PhraseKind, find_phrase
 
 RAW_FACTOR = 4
 """Markup may make a raw message so many times longer than its limit; longer ones are not read."""
+MOST_ROUNDS = 8
+"""Times that a message is mended until nothing changes: two, unless things are nested."""
 SHOWN_CHARACTERS = 500
 """Characters of each message that a quarantined row shows."""
 
@@ -141,13 +143,11 @@ def mended(dialogue: Dialogue, settings: CleaningSettings) -> Turns | Rejected:
     Returns:
         The messages, or why there are none.
     """
-    texts = [repair(turn.content) for turn in dialogue.turns]
-    if settings.links != "keep" and any(map(may_hold_link, texts)):
-        keep = _kept_links(dialogue, settings)
-        stripped = [strip_links(text, keep) for text in texts]
-        if settings.links == "reject" and any(count for _, count in stripped):
-            return Rejected("link", "A message holds a web address that is not the bank's.")
-        texts = [text for text, _ in stripped]
+    found: list[str] = []
+    keep = _kept_links(dialogue, settings, found)
+    texts = [_stable(turn.content, keep) for turn in dialogue.turns]
+    if found and settings.links == "reject":
+        return Rejected("link", f"A message holds the web address {found[0][:100]!r}.")
     if not all(map(_SAYS_SOMETHING.search, texts)):
         return Rejected("empty", "A message is empty once markup and web addresses are gone.")
     return tuple(
@@ -156,10 +156,32 @@ def mended(dialogue: Dialogue, settings: CleaningSettings) -> Turns | Rejected:
     )
 
 
-def _kept_links(dialogue: Dialogue, settings: CleaningSettings) -> Callable[[str], bool]:
-    """An address stays on the bank's own domains, and where it is a fact of the answer."""
+def _stable(text: str, keep: Callable[[str], bool]) -> str:
+    """Mends until nothing changes: a tag taken out may leave another tag, or an address."""
+    for _ in range(MOST_ROUNDS):
+        after = strip_links(repair(text), keep)
+        if after == text:
+            break
+        text = after
+    return text
+
+
+def _kept_links(
+    dialogue: Dialogue, settings: CleaningSettings, found: list[str]
+) -> Callable[[str], bool]:
+    """An address stays on the bank's own domains, and where it is a fact of the answer.
+
+    Those that do not stay are noted in `found`.
+    """
     facts = [spelling for fact in dialogue.facts for spelling in (fact.value, *fact.accepted)]
-    return lambda link: is_own(link, settings.own_domains) or any(link in fact for fact in facts)
+
+    def keep(link: str) -> bool:
+        if is_own(link, settings.own_domains) or any(link in fact for fact in facts):
+            return True
+        found.append(link)
+        return settings.links == "keep"
+
+    return keep
 
 
 def _given_away(turns: Turns, settings: CleaningSettings) -> Rejected | None:

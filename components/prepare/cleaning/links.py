@@ -52,7 +52,7 @@ def is_own(link: str, domains: Iterable[str]) -> bool:
     return any(host == domain or host.endswith(f".{domain}") for domain in domains)
 
 
-def strip_links(text: str, keep: Callable[[str], bool]) -> tuple[str, int]:
+def strip_links(text: str, keep: Callable[[str], bool]) -> str:
     """Takes the web addresses out of a text; e-mail addresses stay.
 
     Args:
@@ -60,29 +60,21 @@ def strip_links(text: str, keep: Callable[[str], bool]) -> tuple[str, int]:
         keep: Says whether an address stays.
 
     Returns:
-        The text, tidied where something was taken out, and how many addresses that was.
+        The text, tidied where something was taken out.
     """
     if not may_hold_link(text):
-        return text, 0
-    taken = 0
-
-    def cut(found: re.Match[str]) -> str:
-        nonlocal taken
-        link = found.group().rstrip(_TAIL)
-        if keep(link):
-            return found.group()
-        taken += 1
-        return found.group()[len(link) :]
+        return text
 
     def unlinked(found: re.Match[str]) -> str:
-        nonlocal taken
-        if keep(found.group(2)) or not _LINK.match(found.group(2)):
-            return found.group()
-        taken += 1
-        return found.group(1)
+        address = found.group(2)
+        return found.group() if not _LINK.match(address) or keep(address) else found.group(1)
 
-    text = _LINK.sub(cut, _MARKDOWN.sub(unlinked, text))
-    return (_tidied(text) if taken else text), taken
+    def cut(found: re.Match[str]) -> str:
+        link = found.group().rstrip(_TAIL)
+        return found.group() if keep(link) else found.group()[len(link) :]
+
+    stripped = _LINK.sub(cut, _MARKDOWN.sub(unlinked, text))
+    return text if stripped == text else _tidied(stripped)
 
 
 def _tidied(text: str) -> str:

@@ -18,6 +18,7 @@ from components.prepare.cleaning.characters import PLAIN
 from components.prepare.cleaning.settings import QualitySettings
 
 _SYMBOL = re.compile(r"[-+*=_.!?/]{4,}|[^\w\s.,:;?!()\"'«»„“”%№₽$€/+–—…•·×&@°’-]")
+_SYLLABLE = re.compile(r"[^\W_]{2}")
 _WORD = re.compile(r"\w+")
 _LONG_WORD = re.compile(r"[а-яё]{4,}")
 _SENTENCE_END = re.compile(r"(?<=[.!?…;])\s+|\n")
@@ -67,7 +68,11 @@ def _mojibake(text: str, _: QualitySettings) -> str:
 
 
 def _symbols(text: str, settings: QualitySettings) -> str:
-    if len(text) < _LEAST_FOR_SYMBOLS or PLAIN.fullmatch(text):
+    if len(text) < _LEAST_FOR_SYMBOLS:
+        return ""
+    if not _SYLLABLE.search(text):
+        return "holds no word and no number"
+    if PLAIN.fullmatch(text):
         return ""
     share = sum(len(m.group()) for m in _SYMBOL.finditer(text)) / len(text.replace(" ", ""))
     return f"{share:.0%} of its characters are symbols" if share > settings.max_symbol_share else ""
