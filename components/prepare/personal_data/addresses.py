@@ -19,13 +19,14 @@ TOWN = (
 WORD = r"(?!(?:кв|м|га|сот)\b)[А-ЯЁа-яё][А-ЯЁа-яё-]{0,30}\.?"
 NAME = rf"(?:\d{{1,3}}(?:-?[а-я]{{1,2}})?\s)?{WORD}(?:\s{WORD}){{0,2}}?"
 ADJECTIVE = (
-    r"(?:(?-i:[А-ЯЁ][а-яё-]{1,30})(?:\s(?-i:[А-ЯЁ][а-яё-]{1,30}))?"
+    r"(?:\d{1,3}-[яй]\s)?(?:(?-i:[А-ЯЁ][а-яё-]{1,30})(?:\s(?-i:[А-ЯЁ][а-яё-]{1,30}))?"
     r"|[а-яё-]{1,30}(?:ая|ий|ый|ой|[оеё]ва|ина))"
 )
 """A street's name before its type: `Малая Садовая ул.`, `невский пр.`"""
 HOUSE = (
     r"[\s,]{1,3}(?:(?:дом|д)(?![а-яё])\.?\s*)?№?\s*\d{1,4}(?:\s?[а-яА-Я]\b)?"
-    r"(?:\s?(?:корп(?:ус)?|к|стр(?:оение)?|/|-)\.?\s?\d{1,4}){0,2}(?!\d)"
+    r"(?:\s?(?:корп(?:ус)?|к|стр(?:оение)?|/|-)\.?\s?\d{1,4}){0,2}"
+    r"(?:,?\sлит(?:ера|\.)?\s?[А-Яа-я]\b)?(?!\d)"
 )
 FLAT = r"[\s,]{0,3}(?:кв|квартира|квартире|офис|оф|комн|комната)(?![а-яё])\.?\s*№?\s*\d{1,4}"
 DIGIT = re.compile(r"\d")
@@ -71,6 +72,6 @@ def _start(text: str, street: int) -> int:
 
 
 def _has_town(match: re.Match[str]) -> bool:
-    words = match.group("town").split()
+    words = re.split(r"[\s-]+", match.group("town"))
     typed = re.match(rf"\s*(?:\d{{6}}|{TOWN}\s)", match.group(), re.IGNORECASE)
     return typed is not None or any(word_class(word).place for word in words)

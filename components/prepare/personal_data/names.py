@@ -188,17 +188,19 @@ def _supported(readings: list[WordClass]) -> bool:
 
 
 def _with_initials(chain: list[Token]) -> bool:
-    """A surname and two initials, on either side; both in the same letter case."""
+    """A surname and two initials on either side, or a name and the first letter of the next."""
     words = [token for token in chain if not token.initial]
-    if len(words) != 1 or len({token.capital for token in chain}) > 1:
+    if not words or len({token.capital for token in chain}) > 1:
         return False
-    surname = words[0]
-    if len(chain) < LONGEST_CHAIN:
-        return chain[0] is surname and surname.capital and surname.reading.surname >= SURE
-    if chain[1] is surname:
+    readings = [token.reading for token in words]
+    if len(chain) - len(words) == 1:
+        sure = any(max(reading.name, reading.surname) >= SURE for reading in readings)
+        supported = len(words) == 1 or _supported(readings)
+        return chain[-1].initial and chain[-1].capital and sure and supported
+    if len(chain) < LONGEST_CHAIN or chain[1] is words[0]:
         return False
     letters = "".join(token.word[0] for token in chain if token.initial)
-    return letters not in ABBREVIATIONS and (surname.capital or surname.reading.surname > RARE)
+    return letters not in ABBREVIATIONS and (words[0].capital or readings[0].surname > RARE)
 
 
 def _single(token: Token, before: str) -> bool:
