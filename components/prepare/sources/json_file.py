@@ -82,10 +82,10 @@ def read_json(path: Path, columns: Columns, reading: Reading) -> Iterator[Record
         BadInputError: The file is larger than `reading` allows.
         SchemaError: It is JSON, but no list.
     """
-    if path.stat().st_size > reading.max_unpacked_bytes:
+    if path.stat().st_size > reading.max_list_bytes:
         raise BadInputError(
-            f"{path} has over {reading.max_unpacked_bytes} bytes, and a JSON list is read as a "
-            "whole; write JSON lines, or raise max_unpacked_bytes."
+            f"{path} has over {reading.max_list_bytes} bytes, and a JSON list is read as a "
+            "whole; write JSON lines, or raise max_list_bytes."
         )
     try:
         rows = _parsed_list(path)

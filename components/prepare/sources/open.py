@@ -10,7 +10,14 @@ from components.core.errors import BadInputError
 from components.core.schemas import Dialogue, QuarantinedRow
 from components.prepare.sources.files import read_files
 from components.prepare.sources.mapping import Mapping, load_mapping
-from components.prepare.sources.records import MOST_CHARACTERS, Format, Reading, Record
+from components.prepare.sources.records import (
+    MOST_CHARACTERS,
+    MOST_LIST,
+    MOST_UNPACKED,
+    Format,
+    Reading,
+    Record,
+)
 from components.prepare.sources.rows import OpenQuestion, RowRules, TakenIds, to_row
 from components.prepare.sources.table_file import read_dataset
 
@@ -47,8 +54,10 @@ class OpenSource(BaseModel):
     """How many rows to read at most, bad ones included; None for all."""
     max_characters: PositiveInt = Field(default=20_000, le=MOST_CHARACTERS)
     """Longest question, answer or other message."""
-    max_unpacked_bytes: PositiveInt = 256 * 1024 * 1024
-    """Largest XLSX once unpacked, and largest JSON list."""
+    max_unpacked_bytes: PositiveInt = MOST_UNPACKED
+    """Largest XLSX once unpacked; a larger one is quarantined."""
+    max_list_bytes: PositiveInt = MOST_LIST
+    """Largest file that is one JSON list; a larger one is an error."""
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -94,7 +103,9 @@ def _records(
 ) -> tuple[Iterable[Record | QuarantinedRow], tuple[str, ...]]:
     """The records, and the names of integer intents that the data set brings."""
     if settings.path is not None:
-        reading = Reading(settings.encoding, "", settings.max_unpacked_bytes)
+        reading = Reading(
+            settings.encoding, "", settings.max_unpacked_bytes, settings.max_list_bytes
+        )
         return read_files(settings.path, settings.format, mapping.columns(), reading), ()
     records, names = read_dataset(
         settings.dataset_id,

@@ -10,7 +10,13 @@ from components.core.schemas import Dialogue, QuarantinedRow
 from components.prepare.catalogue import Bank
 from components.prepare.sources.columns import normal_name, own_columns
 from components.prepare.sources.files import read_files
-from components.prepare.sources.records import MOST_CHARACTERS, Format, Reading
+from components.prepare.sources.records import (
+    MOST_CHARACTERS,
+    MOST_LIST,
+    MOST_UNPACKED,
+    Format,
+    Reading,
+)
 from components.prepare.sources.rows import OpenQuestion, RowRules, TakenIds, to_row
 
 
@@ -38,8 +44,10 @@ class OwnSource(BaseModel):
     """Of XLSX; empty for the first one."""
     max_characters: PositiveInt = Field(default=20_000, le=MOST_CHARACTERS)
     """Longest question, answer or other message."""
-    max_unpacked_bytes: PositiveInt = 256 * 1024 * 1024
-    """Largest XLSX once unpacked, and largest JSON list."""
+    max_unpacked_bytes: PositiveInt = MOST_UNPACKED
+    """Largest XLSX once unpacked; a larger one is quarantined."""
+    max_list_bytes: PositiveInt = MOST_LIST
+    """Largest file that is one JSON list; a larger one is an error."""
 
 
 def read_own(
@@ -72,7 +80,9 @@ def read_own(
         salt=salt,
         intents=None if bank is None else known_intents(bank),
     )
-    reading = Reading(settings.encoding, settings.sheet, settings.max_unpacked_bytes)
+    reading = Reading(
+        settings.encoding, settings.sheet, settings.max_unpacked_bytes, settings.max_list_bytes
+    )
     ids = taken or TakenIds()
     columns = own_columns(settings.columns)
     for record in read_files(settings.path, settings.format, columns, reading):

@@ -11,6 +11,15 @@ LONGEST_LINE = 16 * 1024 * 1024
 MOST_CHARACTERS = 1_000_000
 """Highest limit that a setting may put on one text, well below `LONGEST_LINE`."""
 
+MOST_UNPACKED = 64 * 1024 * 1024
+"""Bytes of an XLSX archive once unpacked: some 60,000 dialogues.
+
+The worst archive of that size (one row of millions of cells) took 2 GiB of memory and 40 s.
+"""
+
+MOST_LIST = 256 * 1024 * 1024
+"""Bytes of a JSON list; as objects it takes several times that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -34,9 +43,11 @@ class Reading:
     Attributes:
         encoding: Of CSV; `auto` finds out.
         sheet: Of XLSX; empty for the first.
-        max_unpacked_bytes: Of an XLSX archive, and of a JSON file as it lies.
+        max_unpacked_bytes: Of an XLSX archive.
+        max_list_bytes: Of a JSON list, which is read as a whole.
     """
 
     encoding: str = "auto"
     sheet: str = ""
-    max_unpacked_bytes: int = 256 * 1024 * 1024
+    max_unpacked_bytes: int = MOST_UNPACKED
+    max_list_bytes: int = MOST_LIST

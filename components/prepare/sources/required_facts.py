@@ -57,14 +57,13 @@ def _of_object(item: dict[str, Any]) -> Fact:
     accepted = item.get("accepted") or ()
     if not isinstance(accepted, list | tuple) or not all(isinstance(a, str) for a in accepted):
         raise _wrong(item)
-    fact = _fact(item.get("name"), item.get("value"))
-    return fact.model_copy(update={"accepted": tuple(accepted)})
+    return _fact(item.get("name"), item.get("value"), tuple(accepted))
 
 
-def _fact(name: Any, value: Any) -> Fact:
+def _fact(name: Any, value: Any, accepted: tuple[str, ...] = ()) -> Fact:
     if not isinstance(name, str) or not isinstance(value, str | int | float):
         raise _wrong({name: value} if isinstance(name, str) else value)
-    return Fact(name=name, value=str(value))
+    return Fact(name=name, value=str(value), accepted=accepted)
 
 
 def _wrong(given: Any) -> RowError:

@@ -167,7 +167,7 @@ def test_broken_json_list_is_one_quarantined_file(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="must hold a JSON list"):
         read(path)
     with pytest.raises(BadInputError, match="over 1 bytes"):
-        read(path, max_unpacked_bytes=1)
+        read(path, max_list_bytes=1)
 
 
 BAD_ROWS = {
