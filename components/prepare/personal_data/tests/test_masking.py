@@ -121,7 +121,7 @@ def test_a_dialogue_is_masked_in_every_turn_and_its_facts_stay() -> None:
 
 
 def test_the_built_in_bank_has_no_personal_data() -> None:
-    corpus = generate(load_bank(), train_rows=10_000, test_rows=700, seed=3)
+    corpus = generate(load_bank(), train_rows=4_000, test_rows=300, seed=3)
     found = [d.question for d in (*corpus.train, *corpus.test) if MASKER.mask_dialogue(d)[1]]
     assert found == []
 
@@ -146,7 +146,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=14).map(" ".join)))
 def test_masking_twice_changes_nothing(text: str) -> None:
     once, counts = MASKER.mask_text(text)
