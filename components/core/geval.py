@@ -37,10 +37,12 @@ REFUSED = (400, 422)
 """HTTP statuses of an endpoint that does not know `logprobs`."""
 
 # The score after its label in a form or in JSON, or else a reply that begins with it. Digits of
-# a longer number, a decimal's or a range's are no score.
-_NUMBER = r"(?P<score>[1-5])(?![\d.,]\d|\d|\s*[-–—]\s*\d)"
-_LABELLED = re.compile(rf"(?:качество|оценка|балл|score|rating)\W{{0,12}}{_NUMBER}", re.IGNORECASE)
-_LEADING = re.compile(rf"^\W*{_NUMBER}")
+# a longer number, a decimal, a range (`1-5`, `от 1 до 5`) or an ordinal (`2-й`) are no score.
+_NUMBER = r"(?P<score>[1-5])(?![.,]?\d|\s*[-–—]\s*\d|\s*до\b|-?[а-яa-z])"
+_LABELLED = re.compile(
+    rf"(?:качеств|оценк|балл|score|rating)[^\d]{{0,40}}?{_NUMBER}", re.IGNORECASE
+)
+_LEADING = re.compile(rf"^\W*{_NUMBER}", re.IGNORECASE)
 
 Ask: TypeAlias = Callable[[Messages, Asking, int], Awaitable[Completion]]
 """Asks the judge once: the conversation, how, and which sample of it this is, from 0."""
