@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from components.core.errors import SchemaError
 
@@ -72,6 +72,13 @@ class Dialogue(Row):
     """Where the row came from: file and line, dataset id, or who generated it."""
     judge_score: float | None = Field(default=None, ge=1, le=5)
     """G-Eval's score of the answer; None where nobody judged."""
+
+    @field_validator("turns")
+    @classmethod
+    def _both_speak(cls, turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+        if not {"user", "assistant"} <= {turn.role for turn in turns}:
+            raise ValueError("a dialogue needs a turn of the user and one of the assistant")
+        return turns
 
     @property
     def question(self) -> str:

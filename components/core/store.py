@@ -293,6 +293,22 @@ def _replace(partial: Path, directory: Path) -> None:
     partial.replace(directory)
 
 
+def download_object(settings: StoreSettings, uri: str, path: Path) -> Path:
+    """Bring one object here, for example a file that the bank put into the bucket by hand.
+
+    Returns:
+        `path`, which appears whole or not at all.
+
+    Raises:
+        StorageError: when there is no such object, or the server is away.
+    """
+    place, partial = parse_uri(uri), path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _naming(place.uri()):
+        client(settings).download_file(place.bucket, place.prefix, str(partial), Config=TRANSFER)
+    return partial.replace(path)
+
+
 def put_json(settings: StoreSettings, uri: str, content: object) -> None:
     """Write `content` as one JSON object at `uri`.
 

@@ -1,48 +1,71 @@
-"""`python -m components.prepare`: the bank's dialogues from a shell."""
+"""`python -m components.prepare`: a dataset from a recipe, from a shell."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from components.core.command_line import run
-from components.prepare.load import BANK
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+
+HOME = Path(os.environ.get("FINIST_HOME", ".finist"))
 
 
 @app.command()
 def prepare(
-    train: Annotated[Path, typer.Option(help="Training split, JSON lines.")],
-    test: Annotated[Path, typer.Option(help="Test split, JSON lines.")],
-    data_card: Annotated[Path, typer.Option(help="Data card, HTML.")],
-    train_rows: Annotated[int, typer.Option(min=1, help="Dialogues for training.")] = 10_000,
-    test_rows: Annotated[int, typer.Option(min=1, help="Dialogues for the test.")] = 700,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
-    bank: Annotated[Path, typer.Option(help="Folder of the bank's YAML files.")] = BANK,
+    out: Annotated[Path, typer.Option(help="Folder of the dataset and its data card.")],
+    recipe: Annotated[Path, typer.Option(help="YAML file, or the name of one in recipes/.")] = Path(
+        "built-in-bank"
+    ),
+    home: Annotated[Path, typer.Option(help="Keeps unfinished runs and paid replies.")] = HOME,
+    parquet: Annotated[bool, typer.Option(help="Also write train.parquet, test.parquet.")] = False,
 ) -> None:
-    """Generates the dialogues of a bank, split so that the test's phrasings are new.
+    """Makes one clean, masked, deduplicated, leak-free dataset from its sources.
+
+    A run that was stopped goes on when the same command is given again.
 
     Examples:
 
-    `python -m components.prepare --train out/train.jsonl --test out/test.jsonl
-    --data-card out/card.html`
+    `python -m components.prepare --out out/`
 
-    `python -m components.prepare --train a.jsonl --test b.jsonl --data-card c.html
-    --train-rows 2000 --test-rows 200 --seed 7 --bank my-bank/`
+    `python -m components.prepare --recipe my-bank.yaml --out out/ --parquet`
+
+    Beside it: `python -m components.prepare.sources` (brief for copywriters, a look at a file),
+    `python -m components.prepare.synthesis` (a teacher alone).
     """  # noqa: D412
-    from components.prepare.dataset import prepare_dataset
+    from components.prepare.dataset import DatasetFiles, prepare_dataset
+    from components.prepare.recipe import read_recipe
 
-    corpus = prepare_dataset(
-        train,
-        test,
-        data_card,
-        train_rows=train_rows,
-        test_rows=test_rows,
-        seed=seed,
-        bank_directory=bank,
+    files = DatasetFiles(
+        train=out / "train.jsonl",
+        test=out / "test.jsonl",
+        data_card=out / "data_card.html",
+        card_json=out / "data_card.json",
+        summary=out / "data_summary.html",
+        quarantine=out / "quarantine.jsonl",
+        near_duplicates=out / "near_duplicates.jsonl",
     )
-    print(f"{len(corpus.train)} train and {len(corpus.test)} test dialogues; see {data_card}")
+    card = prepare_dataset(read_recipe(recipe), files, home)
+    if parquet:
+        _write_parquet(files.train, files.test)
+    for stage in card.stages:
+        print(f"{stage.name:<20}{stage.rows_in:>10,} -> {stage.rows_out:>10,}  {stage.note}")
+    left_out = sum(rejected.rows for rejected in card.rejected)
+    print(f"{left_out:,} rows left out: {files.quarantine}")
+    for synthesis in card.syntheses:
+        money = sum(spent.money for spent in synthesis.spending)
+        print(f"{synthesis.source}: {synthesis.accepted:,} kept, {money:.2f} {synthesis.currency}")
+    print(f"{card.dataset.train:,} train, {card.dataset.test:,} test; see {files.data_card}")
+
+
+def _write_parquet(*paths: Path) -> None:
+    from components.core.parquet import write_parquet
+    from components.prepare.deduplication.shards import read_shard
+
+    for path in paths:
+        write_parquet(path.with_suffix(".parquet"), read_shard(path))
 
 
 if __name__ == "__main__":

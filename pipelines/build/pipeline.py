@@ -28,6 +28,7 @@ class BuildOutputs(NamedTuple):
     report: dsl.HTML
     watch: dsl.HTML
     data_card: dsl.HTML
+    data_summary: dsl.HTML
     curve: dsl.HTML
     board: dsl.Artifact
     model_uri: str
@@ -67,7 +68,8 @@ def build_pipeline(place: Place) -> Any:
 
     @dsl.pipeline(name="finist-build", description="From data to a compared candidate.")
     def build(
-        recipe: dict,  # type: ignore[type-arg]  # KFP knows plain dict
+        data: dict,  # type: ignore[type-arg]  # KFP knows plain dict
+        recipe: dict,  # type: ignore[type-arg]
         subset: dict,  # type: ignore[type-arg]
         base_model: str = "smollm2-135m-instruct",
         baseline_endpoint: str = "http://finist-gigachat-adapter.finist/v1",
@@ -76,19 +78,16 @@ def build_pipeline(place: Place) -> Any:
         emulated_baseline: bool = False,
         model_name: str = "finist-assistant",
         profile: str = "a100x4",
-        seed: int = 7,
-        train_rows: int = 10_000,
-        test_rows: int = 700,
         questions: int = 0,
         max_tokens: int = 256,
         concurrency: int = 32,
     ) -> BuildOutputs:
-        data = prepare(seed=seed, train_rows=train_rows, test_rows=test_rows)
+        dataset = prepare(recipe=data)
         asked = {
             "questions": questions,
             "max_tokens": max_tokens,
             "concurrency": concurrency,
-            "test": data.outputs["test"],
+            "test": dataset.outputs["test"],
             "subset": subset,
         }
         baseline = answer(
@@ -103,8 +102,8 @@ def build_pipeline(place: Place) -> Any:
             recipe=recipe,
             subset=subset,
             base=base.outputs["model"],
-            train=data.outputs["train"],
-            test=data.outputs["test"],
+            train=dataset.outputs["train"],
+            test=dataset.outputs["test"],
         )
         merged = merge(base=base.outputs["model"], adapter=tuned.outputs["adapter"])
         published = publish(model=merged.outputs["merged"], name=model_name)
@@ -121,28 +120,30 @@ def build_pipeline(place: Place) -> Any:
             weights=published.outputs["model_uri"],
             **asked,
         ).set_display_name("answer-tuned")
-        drift = watch(reference=data.outputs["train"], current=candidate.outputs["answers"])
+        drift = watch(reference=dataset.outputs["train"], current=candidate.outputs["answers"])
         board = leaderboard(
             baseline=baseline.outputs["answers"],
             candidate=candidate.outputs["answers"],
             losses=tuned.outputs["losses"],
             emulated_baseline=emulated_baseline,
+            base_model=base_model,
             watch_link="watch.html",
             data_card_link="data_card.html",
         )
-        everything = (data, baseline, base, tuned, merged, published, server, candidate, drift)
+        everything = (dataset, baseline, base, tuned, merged, published, server, candidate, drift)
         for task in (*everything, board):
             place.every(task)
-        for task in (data, base, published, server):
+        for task in (dataset, base, published, server):
             place.store(task)
-        place.data(data)
+        place.data(dataset)
         place.train(tuned)
         place.server(server)
         place.order(baseline, server)
         return BuildOutputs(
             report=board.outputs["report"],
             watch=drift.outputs["report"],
-            data_card=data.outputs["data_card"],
+            data_card=dataset.outputs["data_card"],
+            data_summary=dataset.outputs["data_summary"],
             curve=tuned.outputs["curve"],
             board=board.outputs["board"],
             model_uri=published.outputs["model_uri"],

@@ -6,20 +6,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.core.recipes import load_recipe
+from components.prepare.recipe import DatasetRecipe
 from components.prepare.subset import Subset
 from components.train.settings import SftSettings
 
 RECIPES = Path(__file__).parent / "recipes"
-
-
-class DataSettings(BaseModel):
-    """How many dialogues are prepared."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    seed: int = 7
-    train_rows: int = Field(10_000, ge=1)
-    test_rows: int = Field(700, ge=1)
 
 
 class EvaluationSettings(BaseModel):
@@ -41,7 +32,7 @@ class BuildRecipe(BaseModel):
     subset: Subset = Subset()
     """Which dialogues are trained on and asked about; all by default."""
     sft: SftSettings = SftSettings()
-    data: DataSettings = DataSettings()
+    data: DatasetRecipe = DatasetRecipe()
     evaluation: EvaluationSettings = EvaluationSettings()
 
     def parameters(self) -> dict[str, Any]:
@@ -50,7 +41,7 @@ class BuildRecipe(BaseModel):
             "recipe": self.sft.model_dump(mode="json", exclude_none=True),
             "subset": self.subset.model_dump(mode="json", exclude_none=True),
             "base_model": self.sft.base_model,
-            **self.data.model_dump(),
+            "data": self.data.model_dump(mode="json", exclude_unset=True, exclude_none=True),
             **self.evaluation.model_dump(),
         }
 

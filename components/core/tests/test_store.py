@@ -148,3 +148,14 @@ def test_content_hash_depends_on_bytes_and_names_only(tmp_path: Path) -> None:
         store.describe_directory(tmp_path / f).content_hash for f in ("one", "two", "three")
     )
     assert one == two != three
+
+
+def test_one_object_comes_whole_or_not_at_all(s3_store: StoreSettings, tmp_path: Path) -> None:
+    uri = f"s3://{s3_store.bucket}/data/вопросы.csv"
+    place = store.parse_uri(uri)
+    body = "вопрос;ответ".encode("cp1251")
+    store.client(s3_store).put_object(Bucket=place.bucket, Key=place.prefix, Body=body)
+    assert store.download_object(s3_store, uri, tmp_path / "new" / "a.csv").read_bytes() == body
+    with pytest.raises(StorageError, match="other.csv"):
+        store.download_object(s3_store, f"s3://{s3_store.bucket}/other.csv", tmp_path / "b.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]

@@ -1,19 +1,16 @@
-"""Generation: counts, splits, facts, determinism; and the whole step through its command line."""
+"""Generation: counts, splits, facts, determinism."""
 
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
 
-from components.core.errors import BadInputError, CatalogueError
+from components.core.errors import CatalogueError
 from components.core.facts import check_facts, find_fact
-from components.core.schemas import Dialogue, read_jsonl
+from components.core.schemas import Dialogue
 from components.prepare.catalogue import Bank
-from components.prepare.dataset import prepare_dataset
 from components.prepare.generate import Corpus, generate
 from components.prepare.load import BANK, load_bank
 
@@ -125,63 +122,3 @@ def test_too_much_asked_says_by_how_much(small_bank: Path, train_rows: int, test
     assert 1000 < given < 10**6
     assert asked == 10**6
     assert missing == asked - given
-
-
-def test_one_file_for_two_outputs_is_refused(tmp_path: Path) -> None:
-    same = tmp_path / "rows.jsonl"
-    with pytest.raises(BadInputError, match="three different files"):
-        prepare_dataset(same, same, tmp_path / "card.html", train_rows=1, test_rows=1, seed=0)
-
-
-def test_no_rows_are_refused(tmp_path: Path) -> None:
-    paths = (tmp_path / "a", tmp_path / "b", tmp_path / "c")
-    with pytest.raises(BadInputError, match="at least 1 row"):
-        prepare_dataset(*paths, train_rows=0, test_rows=1, seed=0)
-
-
-def command(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    outputs = {"train": "train.jsonl", "test": "test.jsonl", "data-card": "card.html"}
-    paths = [part for name, file in outputs.items() for part in (f"--{name}", str(folder / file))]
-    line = [sys.executable, "-m", "components.prepare", *paths, *options]
-    return subprocess.run(line, capture_output=True, text=True, check=False)
-
-
-def test_command_writes_the_same_bytes_twice(tmp_path: Path) -> None:
-    size = ("--train-rows", "800", "--test-rows", "150", "--seed", "3")
-    for name in ("one", "two"):
-        done = command(tmp_path / name, *size)
-        assert done.returncode == 0, done.stderr
-        assert "800 train and 150 test" in done.stdout
-    files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert files == ["card.html", "test.jsonl", "train.jsonl"]
-    for file in files:
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
-    assert len(read_jsonl(tmp_path / "one" / "train.jsonl", Dialogue)) == 800
-    card = (tmp_path / "one" / "card.html").read_text(encoding="utf-8")
-    assert "generated, Apache-2.0" in card
-    assert "fictional" in card
-    assert card.count('class="card example"') == 10
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--bank", "nowhere"), "finist: nowhere is no bank"),
-        (("--train-rows", "0"), "Invalid value"),
-    ],
-)
-def test_command_refuses_with_exit_code_2(
-    tmp_path: Path, options: tuple[str, ...], message: str
-) -> None:
-    done = command(tmp_path, *options)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not list(tmp_path.iterdir())
-
-
-def test_command_says_that_a_bank_is_too_small(tmp_path: Path, small_bank: Path) -> None:
-    done = command(tmp_path, "--bank", str(small_bank), "--train-rows", "100000")
-    assert done.returncode == 2
-    assert "too few" in done.stderr
-    assert list(tmp_path.iterdir()) == [small_bank]
