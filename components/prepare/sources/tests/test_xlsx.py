@@ -1,6 +1,8 @@
 """XLSX: the brief's table comes back, and hostile workbooks cost nothing but themselves."""
 
 import random
+import subprocess
+import sys
 import zipfile
 from datetime import date
 from pathlib import Path
@@ -211,3 +213,15 @@ def test_external_links_and_macros_are_ignored(tmp_path: Path) -> None:
     edited(path, "xl/externalLinks/externalLink1.xml", lambda _: link)
     edited(path, "xl/vbaProject.bin", lambda _: b"not a macro")
     assert len(read(path)[0]) == 1
+
+
+def test_the_command_writes_both(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "components.prepare.sources"]
+    outputs = ["--text", str(tmp_path / "brief.md"), "--workbook", str(tmp_path / "table.xlsx")]
+    asked = ["--deadline", "1 мая", "--dialogues-per-intent", "3"]
+    run = subprocess.run([*command, *outputs, *asked], capture_output=True, text=True, check=True)
+    assert f"{len(BANK.intents)} intents" in run.stdout
+    text = (tmp_path / "brief.md").read_text("utf-8")
+    assert "Срок: 1 мая." in text
+    assert f"{3 * len(BANK.intents)} строк" in text
+    assert read(tmp_path / "table.xlsx") == ([], [])
