@@ -4,6 +4,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,7 @@ def _in_order(index: _Index, members: tuple[Rows, Rows]) -> Iterator[tuple[int, 
     order = np.lexsort((groups, rows, rank))
     rows, groups = rows[order], groups[order]
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
-    for first, after in zip(starts, [*starts[1:], len(rows)], strict=True):
+    for first, after in pairwise([*starts.tolist(), len(rows)]):
         yield int(rows[first]), groups[first:after].tolist()
 
 

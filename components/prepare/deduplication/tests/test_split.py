@@ -73,9 +73,7 @@ def test_rows_of_a_group_stay_together(tmp_path: Path, tie: str) -> None:
 
 def test_near_questions_stay_together(tmp_path: Path) -> None:
     """Each test question has a twin; whichever is taken, the twin comes with it."""
-    rows = distinct(40) + [
-        make(f"twin{n}", f"Здравствуйте! {question(n)} спасибо") for n in range(40)
-    ]
+    rows = distinct(40) + [make(f"twin{n}", f"{question(n)} спасибо") for n in range(40)]
     dataset = split(rows, tmp_path, test=20)
     side = sides(dataset)
     assert all(side[f"d{n}"] == side[f"twin{n}"] for n in range(40))
