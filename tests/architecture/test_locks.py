@@ -10,7 +10,10 @@ from components.core.images import SETS
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICE_SETS = {"gigachat": {"app"}, "assistant": {"app"}, "core": {"base"}}
-MODULE_SETS = {"core/parquet.py": {"train", "evaluate"}}  # imported only where there is pyarrow
+MODULE_SETS = {
+    "core/parquet.py": {"train", "evaluate"},  # imported only where there is pyarrow
+    "prepare/personal_data/compare_presidio.py": {"dev"},  # a measurement, not a step
+}
 APART = {"torch"}  # installed by images/install_torch.sh
 TYPES_ONLY = {"mypy-boto3-s3"}  # imported under TYPE_CHECKING
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(\S+)", re.MULTILINE)
@@ -46,13 +49,15 @@ def imported(path: Path) -> set[str]:
 
 def test_every_import_is_locked_for_its_image() -> None:
     distributions = packages_distributions()
-    locks = {name: set(pins(ROOT / f"images/{name}/requirements.txt")) for name in SETS}
+    locks = {name: set(pins(ROOT / f"images/{name}/requirements.txt")) for name in (*SETS, "dev")}
     missing = [
         f"{path.relative_to(ROOT)}: {name} is not in images/{used}/requirements.txt"
         for component in (ROOT / "components").iterdir()
         if (component / "__init__.py").exists()
-        for path in component.glob("*.py")
-        for used in MODULE_SETS.get(f"{component.name}/{path.name}") or image_sets(component)
+        for path in component.rglob("*.py")
+        if "tests" not in path.parts
+        for used in MODULE_SETS.get(str(path.relative_to(ROOT / "components")))
+        or image_sets(component)
         for name in imported(path)
         if not {normal(each) for each in distributions.get(name, [name])}
         & (locks[used] | APART | TYPES_ONLY)

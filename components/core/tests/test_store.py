@@ -156,6 +156,6 @@ def test_one_object_comes_whole_or_not_at_all(s3_store: StoreSettings, tmp_path:
     body = "вопрос;ответ".encode("cp1251")
     store.client(s3_store).put_object(Bucket=place.bucket, Key=place.prefix, Body=body)
     assert store.download_object(s3_store, uri, tmp_path / "new" / "a.csv").read_bytes() == body
-    with pytest.raises(StorageError, match="other.csv"):
+    with pytest.raises(StorageError, match=r"other\.csv"):
         store.download_object(s3_store, f"s3://{s3_store.bucket}/other.csv", tmp_path / "b.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
