@@ -127,6 +127,7 @@ def _synthesis(result: SynthesisResult) -> Synthesis:
         currency=result.cost.currency,
         budget=result.cost.budget,
         prompts=result.prompts,
+        note=result.note,
     )
 
 

@@ -175,4 +175,5 @@ def _dialogue(question: _Question, seed: int) -> Dialogue:
         source=SOURCE,
         split=split,
         licence=LICENCE,
+        provenance=f"generated from the catalogue, seed {seed}",
     )

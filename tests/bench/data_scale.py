@@ -109,7 +109,7 @@ def near(row: Dialogue, number: int, rng: random.Random, *, edits: int, kind: st
     """The same row with words of its answer replaced; and in haste, without capitals."""
     words = row.answer.split()
     for place in range(edits):
-        words[-1 - place * 5 % len(words)] = f"иначе{place}"
+        words[-1 - place * 5 % len(words)] = f"иначе{number}в{place}"
     return dialogue(f"{kind}-{number}", row.question.lower(), " ".join(words), rng)
 
 

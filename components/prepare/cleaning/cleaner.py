@@ -232,7 +232,7 @@ def _foreign(language: str, settings: CleaningSettings) -> Rejected | None:
 
 
 def _poor(turns: Turns, settings: CleaningSettings, rules: Rules) -> Rejected | None:
-    if settings.quality is None:
+    if not settings.statistical_filter:
         return None
     for turn in turns:
         if turn.role != "system" and (fault := first_fault(turn.content, settings.quality, rules)):

@@ -58,5 +58,7 @@ class CleaningSettings(BaseModel):
     """Leave out leftovers of web pages and of prompts (unfilled placeholders, chat markers)."""
     phrases: Path | None = None
     """A file like `phrases.yaml` in its place; None takes the built-in one."""
-    quality: QualitySettings | None = QualitySettings()
-    """The statistical filter; None switches it off."""
+    statistical_filter: bool = True
+    """Leave out what its own statistics give away: gibberish, repetition, symbols."""
+    quality: QualitySettings = QualitySettings()
+    """Thresholds of the statistical filter."""

@@ -68,6 +68,7 @@ class SynthesisResult(BaseModel):
     scores: tuple[float, ...]
     """G-Eval's scores of all judged rows, kept or not, to two decimals."""
     cost: Cost
+    note: str = ""
 
     def table(self) -> str:
         """Gives counts by reason and the cost, as lines for a terminal."""
@@ -134,6 +135,7 @@ def _result(
         not_asked=source.dialogues - len(verdicts),
         scores=tuple(round(each.score, 2) for each in verdicts if each.score is not None),
         cost=cost,
+        note=source.note,
     )
 
 

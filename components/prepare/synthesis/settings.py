@@ -76,6 +76,8 @@ class SyntheticSource(Settings):
     limits: Limits = Limits()
     licence: str = "by the terms of the teacher's provider"
     """Of the rows."""
+    note: str = ""
+    """One sentence for the data card, for example that the teacher is an emulator."""
 
     @property
     def asking(self) -> Asking:

@@ -75,9 +75,9 @@ PIECES = [
 @settings(max_examples=150, deadline=None)
 @given(st.text(min_size=1, max_size=100) | st.lists(st.sampled_from(PIECES)).map("".join))
 def test_cleaning_twice_changes_nothing(noise: str) -> None:
-    once = cleaned("Какая ставка по вкладу?", f"{RATE} Подробнее: {noise}.", quality=None)
+    once = cleaned("Какая ставка по вкладу?", f"{RATE} Подробнее: {noise}.", statistical_filter=False)
     if isinstance(once, Dialogue):
-        assert Cleaner(CleaningSettings(quality=None)).clean(once) == once
+        assert Cleaner(CleaningSettings(statistical_filter=False)).clean(once) == once
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_languages_have_a_reason_each_and_are_noted_on_what_is_kept() -> None:
     assert kind(*bulgarian) == "language-bg"
     assert kind("How do I open an account?", "Open it in the app, please.") == "language-en"
     assert kind("Как открыть счёт?", "Open the account in our application.") == "language-en"
-    both = cleaned(*bulgarian, languages=("ru", "bg"), quality=None)
+    both = cleaned(*bulgarian, languages=("ru", "bg"), statistical_filter=False)
     assert isinstance(both, Dialogue)
     assert both.language == "bg"
 
@@ -158,7 +158,7 @@ def test_a_banks_own_phrases_replace_the_built_in(tmp_path: Path) -> None:
 
 def test_the_quality_filter_can_be_switched_off() -> None:
     assert kind("фывапролдж", RATE) == "gibberish"
-    assert kept("фывапролдж", RATE, quality=None)
+    assert kept("фывапролдж", RATE, statistical_filter=False)
 
 
 def test_a_rejected_dialogue_says_where_it_came_from() -> None:
