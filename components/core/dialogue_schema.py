@@ -4,7 +4,6 @@ The exported file is `dialogue_schema.json` beside this module; a test compares 
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import typer
 
 from components.core.command_line import run
 from components.core.schemas import Dialogue
+from components.core.whole_files import write_text
 
 EXPORTED = Path(__file__).with_suffix(".json")
 """The copy in the repository."""
@@ -35,10 +35,7 @@ def export(
     Args:
         output: The file, which appears whole or not at all; missing folders are made.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(output.name + ".partial")
-    partial.write_text(dialogue_schema(), encoding="utf-8")
-    os.replace(partial, output)
+    write_text(output, dialogue_schema())
 
 
 if __name__ == "__main__":

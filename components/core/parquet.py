@@ -1,6 +1,5 @@
 """Dialogues as Parquet: the same rows as the JSON lines, for tools that read columns."""
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from pydantic import ValidationError
 
 from components.core.errors import SchemaError
 from components.core.schemas import Dialogue
+from components.core.whole_files import whole_file
 
 if TYPE_CHECKING:  # the base image has no pyarrow
     import pyarrow as pa
@@ -39,15 +39,15 @@ def write_parquet(path: Path, rows: Iterable[Dialogue]) -> int:
     import pyarrow as pa
     from pyarrow import parquet
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
     schema, written = arrow_schema(), 0
-    with parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
+    with (
+        whole_file(path) as partial,
+        parquet.ParquetWriter(partial, schema, compression="zstd") as writer,
+    ):
         for group in _groups(rows):
             table = pa.Table.from_pylist([row.model_dump() for row in group], schema)
             writer.write_table(table)
             written += len(group)
-    os.replace(partial, path)
     return written
 
 

@@ -1,21 +1,16 @@
-"""The rows that pass between stages, and how they are read and written as JSON lines."""
+"""The rows that pass between stages."""
 
 import hashlib
 import hmac
-import os
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
-
-from components.core.errors import SchemaError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 
 class Row(BaseModel):
-    """A frozen row; an unknown key is an error."""
+    """A frozen row; an unknown key is an error, and docstrings go into the exported JSON Schema."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Fact(Row):
@@ -143,51 +138,3 @@ class LossPoint(Row):
     step: int
     loss: float
     """Mean cross-entropy per answer token, in nats."""
-
-
-RowType = TypeVar("RowType", bound=BaseModel)
-
-
-def read_jsonl(path: Path, model: type[RowType]) -> list[RowType]:
-    """Reads a file of JSON lines into rows.
-
-    Args:
-        path: The file, UTF-8, one JSON object a line.
-        model: The row's type.
-
-    Returns:
-        The rows, in the file's order.
-
-    Raises:
-        SchemaError: The file cannot be read, or a line does not fit the type; names both.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SchemaError(f"{path} cannot be read as UTF-8 text: {error}.") from error
-    return [_row(path, number, line, model) for number, line in enumerate(lines, 1) if line]
-
-
-def _row(path: Path, number: int, line: str, model: type[RowType]) -> RowType:
-    try:
-        return model.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the line"
-        raise SchemaError(
-            f"{path}:{number}: {field}: {first['msg']}; mend or remove this line."
-        ) from error
-
-
-def write_jsonl(path: Path, rows: Iterable[BaseModel]) -> None:
-    """Writes rows as JSON lines; the file appears whole or not at all.
-
-    Args:
-        path: Where to; missing folders are made.
-        rows: What to write, in this order.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.writelines(row.model_dump_json() + "\n" for row in rows)
-    os.replace(partial, path)

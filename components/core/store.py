@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from components.core.errors import BadInputError, IntegrityError, StorageError
 from components.core.settings import StoreSettings
+from components.core.whole_files import whole_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -302,11 +303,10 @@ def download_object(settings: StoreSettings, uri: str, path: Path) -> Path:
     Raises:
         StorageError: when there is no such object, or the server is away.
     """
-    place, partial = parse_uri(uri), path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _naming(place.uri()):
+    place = parse_uri(uri)
+    with whole_file(path) as partial, _naming(place.uri()):
         client(settings).download_file(place.bucket, place.prefix, str(partial), Config=TRANSFER)
-    return partial.replace(path)
+    return path
 
 
 def put_json(settings: StoreSettings, uri: str, content: object) -> None:

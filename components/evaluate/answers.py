@@ -10,9 +10,10 @@ import jinja2
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from components.core.errors import BadInputError
+from components.core.json_lines import read_jsonl, write_jsonl
 from components.core.llm import Asking, Completion, Endpoint, complete_all, served_model
 from components.core.outcomes import outcome
-from components.core.schemas import Answer, Dialogue, Turn, read_jsonl, write_jsonl
+from components.core.schemas import Answer, Dialogue, Turn
 from components.prepare.subset import Subset, select
 
 PROMPTS = Path(__file__).parent / "prompts"

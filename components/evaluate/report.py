@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict
 
 from components.core.errors import BadInputError
 from components.core.facts import check_facts
+from components.core.json_lines import read_jsonl
 from components.core.outcomes import Outcome, exact_fact_score, outcome
-from components.core.schemas import Answer, Fact, LossPoint, read_jsonl
+from components.core.schemas import Answer, Fact, LossPoint
+from components.core.whole_files import write_text
 from components.evaluate.charts import accuracy_chart, intent_chart, latency_chart, loss_chart
 from components.evaluate.leaderboard import Leaderboard, rank
 
@@ -94,9 +96,9 @@ def write_report(
     board = rank(contenders[0], contenders[1:], curve)
     note = emulator_note(base_model) if emulated_baseline else ""
     page = render(board, contenders, curve, links or Links(), note)
-    _write(report, page)
+    write_text(report, page)
     if summary:
-        _write(summary, board.model_dump_json(indent=2) + "\n")
+        write_text(summary, board.model_dump_json(indent=2) + "\n")
     return board
 
 
@@ -251,10 +253,3 @@ def marked(text: str, facts: Sequence[Fact]) -> Markup:
             html += Markup('<mark title="{}">{}</mark>').format(fact.name, text[start:end])
             done = end
     return html + escape(text[done:])
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

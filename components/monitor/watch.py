@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from components.core.errors import BadInputError
-from components.core.schemas import Answer, Dialogue, read_jsonl
+from components.core.json_lines import read_jsonl
+from components.core.schemas import Answer, Dialogue
+from components.core.whole_files import whole_file
 from components.monitor.tables import CATEGORIES, NUMBERS, TEXTS, current_table, reference_table
 
 DRIFT_COLUMNS = (
@@ -62,10 +64,8 @@ def watch_files(reference: Path, current: Path, report: Path) -> dict[str, float
                 "dialogues as reference and a run's answers as current."
             )
     snapshot = evidently_report(reference_table(dialogues), current_table(answers))
-    report.parent.mkdir(parents=True, exist_ok=True)
-    partial = report.with_name(report.name + ".partial")
-    snapshot.save_html(str(partial))
-    partial.replace(report)
+    with whole_file(report) as partial:
+        snapshot.save_html(str(partial))
     return figures(snapshot, answers)
 
 

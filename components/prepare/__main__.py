@@ -52,6 +52,10 @@ def prepare(
         _write_parquet(files.train, files.test)
     for stage in card.stages:
         print(f"{stage.name:<20}{stage.rows_in:>10,} -> {stage.rows_out:>10,}  {stage.note}")
+    if card.languages_dropped:
+        dropped = (f"{code} {rows:,}" for code, rows in card.languages_dropped.items())
+        share = sum(card.languages_dropped.values()) / card.stages[0].rows_out
+        print(f"other languages, left out: {share:.1%} of the rows ({', '.join(dropped)})")
     left_out = sum(rejected.rows for rejected in card.rejected)
     print(f"{left_out:,} rows left out: {files.quarantine}")
     for synthesis in card.syntheses:
@@ -61,11 +65,12 @@ def prepare(
 
 
 def _write_parquet(*paths: Path) -> None:
+    from components.core.json_lines import stream_rows
     from components.core.parquet import write_parquet
-    from components.prepare.deduplication.shards import read_shard
+    from components.core.schemas import Dialogue
 
     for path in paths:
-        write_parquet(path.with_suffix(".parquet"), read_shard(path))
+        write_parquet(path.with_suffix(".parquet"), stream_rows(path, Dialogue))
 
 
 if __name__ == "__main__":

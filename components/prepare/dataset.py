@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.core.errors import BadInputError
+from components.core.json_lines import stream_rows
 from components.core.schemas import QuarantinedRow
+from components.core.whole_files import whole_file
 from components.prepare.card.card_input import CardInput
-from components.prepare.card.line_reader import stream_rows
 from components.prepare.card.page import write_card
 from components.prepare.card.summary import write_summary
 from components.prepare.catalogue import Bank
@@ -143,10 +144,8 @@ def _gather_quarantine(sources: Iterable[Path], path: Path) -> None:
 
 
 def _copy(source: Path, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    shutil.copyfile(source, partial)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        shutil.copyfile(source, partial)
 
 
 def _short_hash(text: str) -> str:

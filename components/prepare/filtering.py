@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.core.schemas import write_jsonl
+from components.core.json_lines import read_jsonl, write_jsonl
+from components.core.schemas import Dialogue
 from components.prepare.cleaning.quality_llm import LlmQualitySettings, filter_by_llm
-from components.prepare.deduplication.shards import MappedShards, read_shard
+from components.prepare.deduplication.shards import MappedShards
 from components.prepare.personal_data.masking import Masker
 
 REQUESTS = "requests"
@@ -40,9 +41,8 @@ def filter_shards(
     kept, left_out = list[Path](), list[Path]()
     quarantined, counts, number = Counter[str](), Counter[str](), 0
     for rank, shard in enumerate(shards):
-        told = filter_by_llm(
-            tuple(read_shard(shard)), settings, journal, lambda text: masker.mask_text(text)[0]
-        )
+        rows = read_jsonl(shard, Dialogue)
+        told = filter_by_llm(rows, settings, journal, lambda text: masker.mask_text(text)[0])
         kept.append(folder / f"rows-{rank:05d}.jsonl")
         left_out.append(folder / f"quarantine-{rank:05d}.jsonl")
         write_jsonl(kept[-1], told.kept)

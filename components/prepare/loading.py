@@ -9,7 +9,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
-from components.core.schemas import Dialogue, QuarantinedRow, read_jsonl
+from components.core.json_lines import read_jsonl
+from components.core.schemas import Dialogue, QuarantinedRow
 from components.core.settings import StoreSettings
 from components.core.store import download_object
 from components.prepare.catalogue import Bank
@@ -138,7 +139,8 @@ def _kept(context: _Context, quarantine: Quarantine, counts: Counter[str]) -> It
     """Every usable row of every source, counted."""
     for source in context.recipe.sources:
         rows = quarantine.kept(_masked(_read(source, context), context.masker))
-        for row in tqdm(rows, desc=f"reading {_name(source)}", unit=" rows", mininterval=1):
+        quiet = isinstance(source, SyntheticSource)  # it shows its own progress
+        for row in tqdm(rows, desc=f"reading {_name(source)}", unit=" rows", disable=quiet):
             counts[row.source] += 1
             yield row
 

@@ -20,7 +20,8 @@ from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig
 
 from components.core.errors import MissingModelError, TrainingError
-from components.core.schemas import Dialogue, LossPoint, read_jsonl, write_jsonl
+from components.core.json_lines import read_jsonl, write_jsonl
+from components.core.schemas import Dialogue, LossPoint
 from components.prepare.subset import Subset, select
 from components.train.answer_loss import AnswerLossTrainer, collate
 from components.train.frozen_layers import lower_outputs

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from components.core.json_lines import read_jsonl
 from components.core.recipes import check_recipe
-from components.core.schemas import LossPoint, read_jsonl
+from components.core.schemas import LossPoint
 from components.prepare.subset import Subset
 from components.train.loss_curve import write_html
 from components.train.settings import SftSettings

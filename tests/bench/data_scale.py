@@ -1,6 +1,6 @@
 """How the data stage scales: clean + mask, near-duplicates, split and leakage on generated rows.
 
-    .venv/bin/python tests/bench/data_scale.py [rows ...]      (default: 10000 100000 1000000)
+    .venv/bin/python tests/bench/data_scale.py [rows ...]      (default: 10000 100000)
 
 Rows are made of the built-in bank's own phrases in random order. Known shares of them are
 near-copies of an earlier row (to be removed), looser copies (to be kept) and rows with personal
@@ -26,8 +26,10 @@ from types import TracebackType
 
 import psutil
 
-from components.core.schemas import Dialogue, QuarantinedRow, Turn
-from components.prepare.cleaning.cleaner import Cleaner, Rejected, quarantined
+from components.core.json_lines import stream_rows
+from components.core.schemas import Dialogue, Turn
+from components.prepare.clean_and_mask import CleanAndMask
+from components.prepare.cleaning.cleaner import Cleaner
 from components.prepare.deduplication.leakage import check_leakage
 from components.prepare.deduplication.near_duplicates import remove_near_duplicates
 from components.prepare.deduplication.settings import (
@@ -36,7 +38,7 @@ from components.prepare.deduplication.settings import (
     NearDuplicateSettings,
     SplitSettings,
 )
-from components.prepare.deduplication.shards import map_shards, read_shard, write_shards
+from components.prepare.deduplication.shards import map_shards, write_shards
 from components.prepare.deduplication.split import split_dialogues
 from components.prepare.generate import generate
 from components.prepare.load import BANK, load_bank
@@ -47,19 +49,6 @@ REMEMBERED = 2_000
 EXECUTOR = ExecutorSettings()
 NAMES = ("Иван Петров", "Анна Смирнова", "Олег Кузнецов", "Мария Иванова", "Павел Соколов")
 STAGES = ("clean+mask", "duplicates", "split", "leakage")
-
-
-def clean_and_mask(rows: Iterable[Dialogue]) -> Iterator[Dialogue | QuarantinedRow | Counter[str]]:
-    """The step that runs on all cores."""
-    cleaner, masker = Cleaner(), Masker()
-    for row in rows:
-        cleaned = cleaner.clean(row)
-        if isinstance(cleaned, Rejected):
-            yield quarantined(row, cleaned)
-            continue
-        masked, counts = masker.mask_dialogue(cleaned)
-        yield masked
-        yield counts
 
 
 def dialogues(rows: int, seed: int = 0) -> Iterator[Dialogue]:
@@ -168,7 +157,8 @@ def measure(rows: int, work: Path) -> dict[str, float]:
     """Runs all stages and gives seconds by stage, and prints what was found."""
     shards = write_shards(dialogues(rows), work / "rows")
     marks = [time.perf_counter()]
-    mapped = map_shards(shards, work / "clean", clean_and_mask, EXECUTOR, "clean and mask")
+    step = CleanAndMask(Cleaner(), Masker())
+    mapped = map_shards(shards, work / "clean", step, EXECUTOR, "clean and mask")
     marks.append(time.perf_counter())
     kept = remove_near_duplicates(
         mapped.paths, work / "duplicates", NearDuplicateSettings(), EXECUTOR
@@ -200,7 +190,7 @@ def found(inputs: Iterable[Path], removed_path: Path) -> str:
     kinds: Counter[str] = Counter()
     right: Counter[str] = Counter()
     for path in inputs:
-        for row in read_shard(path):
+        for row in stream_rows(path, Dialogue):
             kind = row.dialogue_id.partition("-")[0]
             kinds[kind] += 1
             right[kind] += row.dialogue_id in removed
@@ -215,7 +205,7 @@ def found(inputs: Iterable[Path], removed_path: Path) -> str:
 
 def main() -> None:
     """Prints a line of the table for each size."""
-    sizes = [int(size) for size in sys.argv[1:]] or [10_000, 100_000, 1_000_000]
+    sizes = [int(size) for size in sys.argv[1:]] or [10_000, 100_000]
     before: tuple[int, float] | None = None
     columns = ("rows", *(f"{stage}, s" for stage in STAGES), "all, s", "CPU, s", "peak, GiB")
     lines = [f"| {' | '.join(columns)} | exponent |"]

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import BadInputError, EndpointError
+from components.core.json_lines import read_jsonl, write_jsonl
 from components.core.llm import Asking, Endpoint
 from components.core.outcomes import exact_fact_score, outcome
-from components.core.schemas import Answer, Dialogue, Fact, Turn, read_jsonl, write_jsonl
+from components.core.schemas import Answer, Dialogue, Fact, Turn
 from components.core.tests.canned_server import Canned, CannedServer, serving
 from components.evaluate.answers import Contender, answer_file, choose, messages, system_prompt
 from components.evaluate.measures import flat, measure

@@ -10,7 +10,8 @@ from kfp import dsl
 from typer.testing import CliRunner
 
 from components.core.errors import BadInputError
-from components.core.schemas import Answer, Fact, LossPoint, write_jsonl
+from components.core.json_lines import write_jsonl
+from components.core.schemas import Answer, Fact, LossPoint
 from components.evaluate.__main__ import app
 from components.evaluate.component import leaderboard
 from components.evaluate.leaderboard import compare, rank, summary

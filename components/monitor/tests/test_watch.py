@@ -7,7 +7,8 @@ import pytest
 from kfp import dsl
 
 from components.core.errors import BadInputError
-from components.core.schemas import Answer, Dialogue, Fact, Turn, write_jsonl
+from components.core.json_lines import write_jsonl
+from components.core.schemas import Answer, Dialogue, Fact, Turn
 from components.monitor.component import watch
 from components.monitor.tables import current_table
 from components.monitor.watch import quality, watch_files

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from components.core.errors import BadInputError
+from components.core.json_lines import stream_rows
 from components.core.schemas import Dialogue, QuarantinedRow
 from components.prepare.card.card_input import Dataset, RejectedRows, SourceRows, SplitRows
 from components.prepare.card.histograms import describe_lengths, score_histogram
-from components.prepare.card.line_reader import stream_rows
 from components.prepare.card.sampling import Reservoir, in_turns
 from components.prepare.catalogue import Bank
 

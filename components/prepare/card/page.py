@@ -8,6 +8,7 @@ import jinja2
 import yaml
 from markupsafe import Markup, escape
 
+from components.core.whole_files import write_text
 from components.prepare.card.card_input import CardInput, Dataset, Histogram
 from components.prepare.generate import SOURCE as BUILT_IN
 
@@ -35,8 +36,8 @@ def write_card(card: CardInput, html: Path, json: Path) -> None:
         json: `CardInput` as JSON, which `CardInput.model_validate_json` reads back; written whole
             or not at all.
     """
-    _write(json, card.model_dump_json(indent=2) + "\n")
-    _write(html, render(card))
+    write_text(json, card.model_dump_json(indent=2) + "\n")
+    write_text(html, render(card))
 
 
 def render(card: CardInput) -> str:
@@ -96,15 +97,15 @@ def _origin_note(data: Dataset) -> str:
 
 
 def _teacher_note(card: CardInput) -> str:
-    """How many rows an LLM wrote, and which."""
+    """How many rows a model wrote, and which."""
     sources = [s for s in card.dataset.sources if s.name.startswith("synthetic:")]
     written = sum(source.total for source in sources if source.name != BUILT_IN)
-    spending = [spent for synthesis in card.syntheses for spent in synthesis.spending]
+    spending = [spent for made in card.syntheses if made.accepted for spent in made.spending]
     models = ", ".join(dict.fromkeys(s.model for s in spending if s.role == "teacher"))
     rows = card.dataset.train + card.dataset.test
     if not written:
         return ""
-    return f"{written:,} of {rows:,} rows were written by an LLM: {models or 'not named'}."
+    return f"{written:,} of {rows:,} rows were written by a teacher model: {models or 'not named'}."
 
 
 def _environment() -> jinja2.Environment:
@@ -165,10 +166,3 @@ def mark_placeholders(text: str) -> Markup:
         for part in re.split(f"({_PLACEHOLDER.pattern})", text)
     )
     return Markup("").join(parts)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

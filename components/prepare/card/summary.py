@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 
 from components.core.errors import BadInputError
+from components.core.json_lines import Line, parse, stream_lines
 from components.core.schemas import Dialogue
-from components.prepare.card.line_reader import Line, parse, stream_lines
+from components.core.whole_files import whole_file
 from components.prepare.card.sampling import Reservoir
 
 MOST_ROWS = 50_000
@@ -40,10 +41,8 @@ def write_summary(train: Path, test: Path, page: Path, *, seed: int) -> None:
     """
     reference, current = (_table(path, seed) for path in (train, test))
     snapshot = _run(current, reference)
-    page.parent.mkdir(parents=True, exist_ok=True)
-    partial = page.with_name(page.name + ".partial")
-    snapshot.save_html(str(partial))
-    partial.replace(page)
+    with whole_file(page) as partial:
+        snapshot.save_html(str(partial))
 
 
 def _table(path: Path, seed: int) -> pd.DataFrame:

@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.core.schemas import Dialogue, Row, Turn, read_jsonl
+from components.core.json_lines import read_jsonl
+from components.core.schemas import Dialogue, Row, Turn
 from components.prepare.cleaning.cleaner import Cleaner, Rejected
 
 LABELLED = Path(__file__).parent / "labelled_dialogues.jsonl"

@@ -19,8 +19,11 @@ from components.core.errors import BadInputError, FinistError
 from components.prepare.deduplication.settings import ExecutorSettings
 
 _PRELOADED = [
-    f"components.prepare.deduplication.{name}"
-    for name in ("near_duplicates", "shards", "signatures", "split")
+    "components.prepare.clean_and_mask",
+    *(
+        f"components.prepare.deduplication.{name}"
+        for name in ("near_duplicates", "shards", "signatures", "split")
+    ),
 ]
 
 

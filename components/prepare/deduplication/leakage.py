@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.core.errors import LeakageError
+from components.core.json_lines import stream_rows
 from components.core.schemas import Dialogue
 from components.prepare.deduplication.overlap import TestQuestions
 from components.prepare.deduplication.settings import LeakageSettings
-from components.prepare.deduplication.shards import read_shard
 from components.prepare.deduplication.shingles import ShingleSets, gather, hash64, shingles
 
 _BATCH = 20_000
@@ -71,7 +71,7 @@ def check_leakage(train: Path, test: Path, settings: LeakageSettings) -> Leakage
     Raises:
         SchemaError: A line is no Dialogue; names file and line.
     """
-    asked = [_Question.of(dialogue) for dialogue in read_shard(test)]
+    asked = [_Question.of(dialogue) for dialogue in stream_rows(test, Dialogue)]
     index = TestQuestions(*_indexed(asked, settings), settings)
     nearest: dict[int, _Nearest] = {}
     rows = 0
@@ -146,7 +146,7 @@ def _indexed(
 
 
 def _batches(path: Path) -> Iterator[list[_Question]]:
-    rows = map(_Question.of, read_shard(path))
+    rows = map(_Question.of, stream_rows(path, Dialogue))
     while batch := list(islice(rows, _BATCH)):
         yield batch
 

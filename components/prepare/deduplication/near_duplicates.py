@@ -1,6 +1,5 @@
 """Removes near-duplicates: LSH finds candidates, exact Jaccard similarity decides."""
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from components.core.schemas import Row, write_jsonl
+from components.core.json_lines import write_jsonl
+from components.core.schemas import Row
+from components.core.whole_files import whole_file
 from components.prepare.deduplication.engine import fresh_folder
 from components.prepare.deduplication.settings import ExecutorSettings, NearDuplicateSettings
 from components.prepare.deduplication.shingles import ShingleSets, concatenate
@@ -213,9 +214,5 @@ def _listed(index: _Index, removed: Mapping[int, tuple[int, float]]) -> Iterator
 def _copy_kept(
     source: Path, path: Path, first: int, removed: Mapping[int, tuple[int, float]]
 ) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with source.open("rb") as read, partial.open("wb") as written:
-        for row, line in enumerate(read, first):
-            if row not in removed:
-                written.write(line)
-    os.replace(partial, path)
+    with whole_file(path) as partial, source.open("rb") as read, partial.open("wb") as written:
+        written.writelines(line for row, line in enumerate(read, first) if row not in removed)

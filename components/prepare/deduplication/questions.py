@@ -10,11 +10,11 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 from numpy.typing import NDArray
 
+from components.core.json_lines import stream_rows
 from components.core.schemas import Dialogue, Split
 from components.prepare.deduplication.engine import run_tasks
 from components.prepare.deduplication.leakage import product_number
 from components.prepare.deduplication.settings import ExecutorSettings, GroupKey
-from components.prepare.deduplication.shards import read_shard
 from components.prepare.deduplication.shingles import (
     Hashes,
     ShingleSets,
@@ -110,7 +110,7 @@ class _ReadShard(PipelineStep):
     ) -> None:
         del data, world_size
         numbers, intents, sets = [], [], []
-        for dialogue in read_shard(self.inputs[rank]):
+        for dialogue in stream_rows(self.inputs[rank], Dialogue):
             grams = shingles(dialogue.question, self.ngram_words)
             numbers.append(_numbers(dialogue, grams))
             intents.append(dialogue.intent.encode())

@@ -11,10 +11,9 @@ from typing import IO
 
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
-from pydantic import ValidationError
 
-from components.core.errors import SchemaError
-from components.core.schemas import Dialogue, QuarantinedRow, write_jsonl
+from components.core.json_lines import stream_rows, write_jsonl
+from components.core.schemas import Dialogue, QuarantinedRow
 from components.prepare.deduplication.engine import fresh_folder, run_tasks
 from components.prepare.deduplication.settings import ExecutorSettings
 
@@ -66,27 +65,6 @@ def write_shards(
 def _from(first: Dialogue, rest: Iterable[Dialogue]) -> Iterator[Dialogue]:
     yield first
     yield from rest
-
-
-def read_shard(path: Path) -> Iterator[Dialogue]:
-    """Reads one shard row by row.
-
-    Args:
-        path: JSON lines of Dialogue.
-
-    Raises:
-        SchemaError: A line is no Dialogue; names file and line.
-    """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield Dialogue.model_validate_json(line)
-            except ValidationError as error:
-                first = error.errors()[0]
-                field = ".".join(str(part) for part in first["loc"]) or "the line"
-                raise SchemaError(
-                    f"{path}:{number}: {field}: {first['msg']}; mend or remove this line."
-                ) from error
 
 
 def map_shards(
@@ -149,7 +127,7 @@ class _MapShard(PipelineStep):
             partial[0].open("w", encoding="utf-8") as kept,
             partial[1].open("w", encoding="utf-8") as rejected,
         ):
-            told = _deal(self.step(read_shard(self.inputs[rank])), kept, rejected)
+            told = _deal(self.step(stream_rows(self.inputs[rank], Dialogue)), kept, rejected)
         partial[2].write_text(json.dumps(told), encoding="utf-8")
         for before, after in zip(partial, names, strict=True):
             os.replace(before, after)

@@ -14,10 +14,10 @@ from datatrove.pipeline.dedup.minhash import (
 from datatrove.utils.hashing import HashConfig
 from numpy.typing import NDArray
 
+from components.core.json_lines import stream_rows
 from components.core.schemas import Dialogue
 from components.prepare.deduplication.engine import run_tasks
 from components.prepare.deduplication.settings import ExecutorSettings, NearDuplicateSettings
-from components.prepare.deduplication.shards import read_shard
 from components.prepare.deduplication.shingles import Hashes, gather, shingles
 
 _LINES_TO_BUFFER = 1000
@@ -140,7 +140,7 @@ class _IndexShard(PipelineStep):
         )
 
     def _documents(self, rank: int, rows: list[tuple[str, str, bool, bool]]) -> Iterator[Document]:
-        for dialogue in read_shard(self.inputs[rank]):
+        for dialogue in stream_rows(self.inputs[rank], Dialogue):
             protected = dialogue.source in self.settings.keep_sources
             rows.append(
                 (dialogue.dialogue_id, dialogue.source, protected, dialogue.split == "test")

@@ -1,6 +1,5 @@
 """Deals dialogues to training and test by whole groups, so that the test asks something new."""
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from components.core.errors import SplitError
 from components.core.schemas import Dialogue
+from components.core.whole_files import whole_file
 from components.prepare.deduplication.engine import fresh_folder, run_tasks
 from components.prepare.deduplication.groups import choose_test, group_rows
 from components.prepare.deduplication.overlap import TestQuestions
@@ -182,9 +182,7 @@ def _with_split(line: bytes, split: str) -> bytes:
 
 
 def _concatenate(parts: Iterable[Path], path: Path) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as whole:
+    with whole_file(path) as partial, partial.open("wb") as whole:
         for part in parts:
             with part.open("rb") as file:
                 shutil.copyfileobj(file, whole)
-    os.replace(partial, path)

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from components.core.schemas import read_jsonl
+from components.core.json_lines import read_jsonl
 from components.prepare.personal_data.kinds import Kind, Span
 from components.prepare.personal_data.masking import Masker
 from components.prepare.personal_data.measure import Finder, measure, table

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from components.core.command_line import run
-from components.core.schemas import read_jsonl
+from components.core.json_lines import read_jsonl
 from components.prepare.personal_data.kinds import KINDS, Kind, Span
 from components.prepare.personal_data.masking import Masker
 from components.prepare.personal_data.write_labelled_sentences import (

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import yaml
 
-from components.core.schemas import Row, write_jsonl
+from components.core.json_lines import write_jsonl
+from components.core.schemas import Row
 from components.prepare.personal_data.kinds import KINDS, Kind
 from components.prepare.personal_data.labelled_values import Values
 

@@ -4,13 +4,13 @@ Text and workbook come from one list of columns (`columns.BRIEF_COLUMNS`) and fr
 catalogue. Both are in Russian.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
+from components.core.whole_files import whole_file, write_text
 from components.prepare.catalogue import Bank, Intent
 from components.prepare.sources.columns import BRIEF_COLUMNS
 
@@ -58,9 +58,7 @@ def write_brief(bank: Bank, path: Path, brief: Brief | None = None) -> None:
         examples=[_example(bank, intent) for intent in list(bank.intents.values())[:3]],
         sheet=SHEET,
     )
-    partial = _partial(path)
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, text)
 
 
 def write_workbook(bank: Bank, path: Path) -> None:
@@ -85,14 +83,8 @@ def write_workbook(bank: Bank, path: Path) -> None:
     _fill(table, [tuple(column.header for column in BRIEF_COLUMNS)])
     _offer_codes(table, "intent", "Интенты", len(intents))
     _offer_codes(table, "product", "Продукты", len(products))
-    partial = _partial(path)
-    workbook.save(partial)
-    os.replace(partial, path)
-
-
-def _partial(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(path.name + ".partial")
+    with whole_file(path) as partial:
+        workbook.save(partial)
 
 
 def _example(bank: Bank, intent: Intent) -> dict[str, str]:

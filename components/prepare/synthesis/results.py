@@ -1,7 +1,6 @@
 """What a synthesis leaves behind: accepted dialogues, rejected rows, the table and the cost."""
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,7 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from components.core.schemas import Dialogue, QuarantinedRow, Turn, write_jsonl
+from components.core.json_lines import write_jsonl
+from components.core.schemas import Dialogue, QuarantinedRow, Turn
+from components.core.whole_files import write_text
 from components.prepare.synthesis.cost import Cost, Spent
 from components.prepare.synthesis.drafts import Draft, Fault
 from components.prepare.synthesis.plan import Item
@@ -111,9 +112,7 @@ def write_results(
     write_jsonl(paths[0], (_dialogue(each, source) for each in kept))
     write_jsonl(paths[1], (_rejected(each, work_dir, source) for each in left_out))
     result = _result(paths, source, ordered, cost)
-    partial = work_dir / f"{SUMMARY}.partial"
-    partial.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, work_dir / SUMMARY)
+    write_text(work_dir / SUMMARY, result.model_dump_json(indent=2) + "\n")
     return result
 
 

@@ -13,7 +13,8 @@ import yaml
 
 from components.core import store
 from components.core.errors import BadInputError, LeakageError, RecipeError, SplitError
-from components.core.schemas import Dialogue, QuarantinedRow, read_jsonl
+from components.core.json_lines import read_jsonl
+from components.core.schemas import Dialogue, QuarantinedRow
 from components.core.settings import StoreSettings
 from components.core.tests.canned_server import CannedServer, serving
 from components.prepare.dataset import DatasetFiles, prepare_dataset

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from components.core.schemas import write_jsonl
+from components.core.json_lines import write_jsonl
 from components.prepare.generate import generate
 from components.prepare.load import load_bank
 from components.train.tiny_model import write_tiny_model

@@ -9,7 +9,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from components.core.errors import RecipeError, TrainingError
-from components.core.schemas import Dialogue, LossPoint, read_jsonl
+from components.core.json_lines import read_jsonl
+from components.core.schemas import Dialogue, LossPoint
 from components.prepare.subset import Subset
 from components.train.answer_loss import AnswerLossTrainer, collate
 from components.train.merge import merge

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.core.errors import BadInputError, SchemaError
-from components.core.schemas import Dialogue, Fact, QuarantinedRow, Turn, write_jsonl
+from components.core.json_lines import write_jsonl
+from components.core.schemas import Dialogue, Fact, QuarantinedRow, Turn
 from components.prepare.card.card_input import (
     CardInput,
     Duplicates,
@@ -203,7 +204,7 @@ def test_the_demo_says_that_a_generator_wrote_it(built_in: CardInput, tmp_path: 
     page = page_of(built_in, tmp_path)
     assert "All rows are synthetic: a deterministic generator" in page.text
     assert "no LLM took part" in page.text
-    assert "written by an LLM" not in page.text
+    assert "written by a teacher model" not in page.text
     for not_run in ("Not checked.", "Not looked for.", "Not masked", "No step is on record."):
         assert not_run in page.text
     assert "ставка по вкладу" in page.text
@@ -214,7 +215,7 @@ def test_the_demo_says_that_a_generator_wrote_it(built_in: CardInput, tmp_path: 
 def test_every_part_stands_on_the_page(three_sources: CardInput, tmp_path: Path) -> None:
     text = page_of(three_sources, tmp_path).text
     for said in (
-        "3 of 10 rows were written by an LLM: tiny-teacher.",
+        "3 of 10 rows were written by a teacher model: tiny-teacher.",
         "The teacher is a stand-in.",
         "synthetic:teacher stopped at its budget: 1 of 5 dialogues were not made.",
         "not asked: budget 1 20.0%",

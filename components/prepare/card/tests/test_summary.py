@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import BadInputError
-from components.core.schemas import write_jsonl
+from components.core.json_lines import write_jsonl
 from components.prepare.card import summary
 from components.prepare.card.summary import write_summary
 from components.prepare.generate import generate

@@ -75,7 +75,9 @@ PIECES = [
 @settings(max_examples=150, deadline=None)
 @given(st.text(min_size=1, max_size=100) | st.lists(st.sampled_from(PIECES)).map("".join))
 def test_cleaning_twice_changes_nothing(noise: str) -> None:
-    once = cleaned("Какая ставка по вкладу?", f"{RATE} Подробнее: {noise}.", statistical_filter=False)
+    once = cleaned(
+        "Какая ставка по вкладу?", f"{RATE} Подробнее: {noise}.", statistical_filter=False
+    )
     if isinstance(once, Dialogue):
         assert Cleaner(CleaningSettings(statistical_filter=False)).clean(once) == once
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import BadInputError
-from components.core.schemas import Dialogue, QuarantinedRow, read_jsonl
+from components.core.json_lines import read_jsonl
+from components.core.schemas import Dialogue, QuarantinedRow
 from components.prepare.deduplication.near_duplicates import remove_near_duplicates
 from components.prepare.deduplication.settings import (
     ExecutorSettings,

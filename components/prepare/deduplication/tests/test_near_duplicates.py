@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.core.errors import SchemaError
-from components.core.schemas import Dialogue, read_jsonl
+from components.core.json_lines import read_jsonl
+from components.core.schemas import Dialogue
 from components.prepare.deduplication.near_duplicates import (
     Deduplicated,
     RemovedRow,

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from components.core.errors import LeakageError, SplitError
-from components.core.schemas import Dialogue, read_jsonl, write_jsonl
+from components.core.json_lines import read_jsonl, write_jsonl
+from components.core.schemas import Dialogue
 from components.prepare.deduplication.leakage import Leakage, check_leakage, refuse_leakage
 from components.prepare.deduplication.settings import (
     ExecutorSettings,

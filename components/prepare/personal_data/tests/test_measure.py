@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.core.schemas import read_jsonl
+from components.core.json_lines import read_jsonl
 from components.prepare.personal_data.kinds import KINDS, Span
 from components.prepare.personal_data.masking import Masker
 from components.prepare.personal_data.measure import Score, measure, table

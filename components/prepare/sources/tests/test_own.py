@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.core.errors import BadInputError, SchemaError
+from components.core.json_lines import write_jsonl
 from components.core.parquet import write_parquet
-from components.core.schemas import Dialogue, QuarantinedRow, hashed_user_id, write_jsonl
+from components.core.schemas import Dialogue, QuarantinedRow, hashed_user_id
 from components.prepare.generate import generate
 from components.prepare.load import load_bank
 from components.prepare.sources.own import OwnSource, read_own

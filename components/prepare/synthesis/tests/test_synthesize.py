@@ -11,8 +11,9 @@ import pytest
 
 from components.core.errors import EndpointError, RecipeError
 from components.core.facts import fact_share
+from components.core.json_lines import read_jsonl
 from components.core.llm import Endpoint
-from components.core.schemas import Dialogue, QuarantinedRow, read_jsonl
+from components.core.schemas import Dialogue, QuarantinedRow
 from components.core.tests.canned_server import Canned, CannedServer, serving
 from components.prepare.load import load_bank
 from components.prepare.synthesis.plan import manners, plan

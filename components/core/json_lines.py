@@ -1,12 +1,13 @@
-"""JSON lines read one by one, for files that do not fit into memory."""
+"""Files of JSON lines: read at once or row by row, written whole or not at all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from components.core.errors import SchemaError
+from components.core.whole_files import whole_file
 
 RowType = TypeVar("RowType", bound=BaseModel)
 
@@ -17,6 +18,33 @@ class Line(NamedTuple):
     number: int
     """From 1."""
     content: bytes
+
+
+def read_jsonl(path: Path, model: type[RowType]) -> list[RowType]:
+    """Reads a file of JSON lines into rows.
+
+    Args:
+        path: The file, UTF-8, one JSON object a line; empty lines are passed over.
+        model: The row's type.
+
+    Returns:
+        The rows, in the file's order.
+
+    Raises:
+        SchemaError: The file cannot be read, or a line does not fit the type; names both.
+    """
+    return list(stream_rows(path, model))
+
+
+def write_jsonl(path: Path, rows: Iterable[BaseModel]) -> None:
+    """Writes rows as JSON lines; the file appears whole or not at all.
+
+    Args:
+        path: Where to; missing folders are made.
+        rows: What to write, in this order.
+    """
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.writelines(row.model_dump_json() + "\n" for row in rows)
 
 
 def stream_rows(path: Path, model: type[RowType]) -> Iterator[RowType]:
