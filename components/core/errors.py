@@ -15,7 +15,8 @@ FinistError                 something a person can mend; exit code 2
 │   └── IntegrityError      bytes do not match their sha256
 ├── EndpointError           an LLM endpoint is away or answers wrongly
 ├── DeployError             a model server did not come up
-└── TrainingError           training cannot start or go on
+├── TrainingError           training cannot start or go on
+└── DoesNotFitError         a model does not fit the GPUs that were named
 
 The message is one sentence: what is wrong, where, and how to mend it.
 """
@@ -85,3 +86,7 @@ class DeployError(FinistError):
 
 class TrainingError(FinistError):
     """Training cannot start with what it was given, or cannot go on."""
+
+
+class DoesNotFitError(FinistError):
+    """A model, trained or served as asked, needs more memory than the GPUs have."""
