@@ -2,9 +2,16 @@
 
 import hashlib
 import hmac
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 
 class Row(BaseModel):
@@ -84,6 +91,38 @@ class Dialogue(Row):
     def answer(self) -> str:
         """The last message of the assistant: the reference."""
         return next(turn.content for turn in reversed(self.turns) if turn.role == "assistant")
+
+
+class PreferencePair(Row):
+    """Two answers to one prompt, of which one is better: what preference training (ORPO) reads."""
+
+    schema_version: Literal[1] = 1
+    pair_id: str = Field(min_length=1)
+    dialogue_id: str = Field(min_length=1)
+    """The dialogue whose prompt this is."""
+    prompt: tuple[Turn, ...] = Field(min_length=1)
+    """What was said up to the user's last message, which is the last turn here."""
+    chosen: str = Field(min_length=1)
+    rejected: str = Field(min_length=1)
+    facts: tuple[Fact, ...] = ()
+    """What the answer must contain; empty where nobody listed it."""
+    intent: str
+    product: str = ""
+    source: str = Field(min_length=1)
+    """Kind and name: `corruption:built-in-bank`, `judge:<name>`, `csat`."""
+    reason: str = Field(min_length=1)
+    """Why the rejected answer is worse, a short stable name that pairs are counted by."""
+    licence: str
+    split: Split = "unassigned"
+
+    @model_validator(mode="after")
+    def _one_is_better(self) -> Self:
+        if self.prompt[-1].role != "user":
+            raise ValueError("the last turn of `prompt` must be the user's")
+        texts = {self.chosen.strip(), self.rejected.strip()}
+        if "" in texts or len(texts) == 1:
+            raise ValueError("`chosen` and `rejected` must be two different texts, neither blank")
+        return self
 
 
 class QuarantinedRow(Row):
