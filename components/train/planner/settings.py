@@ -81,11 +81,11 @@ class Assumptions(_Settings):
     """CUDA context, cuBLAS workspaces and NCCL buffers on each GPU."""
     allocator_slack: float = Field(0.1, ge=0)
     """What PyTorch's allocator holds in blocks too small to use, as a share of activations."""
-    training_memory_share: float = Field(0.95, gt=0, le=1)
-    """Share of a GPU's memory that a training plan may fill."""
+    training_memory_share: float = Field(0.9, gt=0, le=1)
+    """Share of a GPU's memory that a training plan may fill; the rest is for what it misses."""
     serving_memory_share: float = Field(0.9, gt=0, le=1)
     """vLLM's `gpu_memory_utilization`."""
     batched_tokens: int = Field(8192, ge=1)
     """vLLM's `max_num_batched_tokens`: it profiles its buffers with so many."""
-    sampled_rows: int = Field(256, ge=1)
-    """vLLM's `max_num_seqs`: rows of logits it profiles the sampler with."""
+    most_answers: int = Field(1024, ge=1)
+    """vLLM's `max_num_seqs`: answers at once on one replica, whose logits it profiles with."""

@@ -1,0 +1,277 @@
+"""Chooses how to spread a model over GPUs, or says what would fit."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+from typing import Any, TypeVar
+
+from components.core.errors import BadInputError, DoesNotFitError
+from components.train.planner.gpus import GIB, GPUS_PER_NODE, GpuPool
+from components.train.planner.memory import (
+    ServingMemory,
+    TrainingMemory,
+    kv_tokens,
+    serving_memory,
+    training_memory,
+)
+from components.train.planner.model_shape import ModelShape
+from components.train.planner.settings import Assumptions, ServingWork, TrainingWork
+from components.train.planner.speed import (
+    Server,
+    ServingSpeed,
+    TrainingSpeed,
+    serving_speed,
+    training_speed,
+)
+
+DEFAULTS = Assumptions()
+COUNTS = (1, 2, 4, 8, 16, 32, 64)
+"""Numbers of GPUs that are tried when fewer do not do."""
+SHORTEST_ROW = 512
+"""Tokens; shorter rows are not proposed."""
+
+Work = TypeVar("Work", TrainingWork, ServingWork)
+Options = Mapping[str, Any]
+"""Options of a proposal, by name; `gpus` is their count."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """A training run that fits, and what it takes."""
+
+    shape: ModelShape
+    pool: GpuPool
+    work: TrainingWork
+    shards: int
+    """GPUs that share the model's states (ZeRO-3); 1 where each holds all of them."""
+    memory: TrainingMemory
+    speed: TrainingSpeed
+
+    @property
+    def parallelism(self) -> str:
+        """In words."""
+        if self.shards > 1:
+            return f"ZeRO-3 over {self.shards}"
+        return "one GPU" if self.pool.count == 1 else f"data parallel over {self.pool.count}"
+
+
+@dataclass(frozen=True)
+class ServingPlan:
+    """A model server that fits, and what it bears."""
+
+    shape: ModelShape
+    pool: GpuPool
+    work: ServingWork
+    ways: int
+    """Degree of tensor parallelism."""
+    replicas: int
+    memory: ServingMemory
+    cache_tokens: int
+    """Tokens that one replica's cache holds."""
+    speed: ServingSpeed
+
+    @property
+    def parallelism(self) -> str:
+        """In words."""
+        one = "one GPU" if self.ways == 1 else f"TP{self.ways}"
+        return one if self.replicas == 1 else f"{one}, {self.replicas} replicas"
+
+
+def plan_training(
+    shape: ModelShape, pool: GpuPool, work: TrainingWork, assumed: Assumptions = DEFAULTS
+) -> TrainingPlan:
+    """Plans a training run: a copy on each GPU where it fits, else ZeRO-3 over all.
+
+    Args:
+        shape: The model.
+        pool: The GPUs.
+        work: The run.
+        assumed: What is taken for granted.
+
+    Returns:
+        The plan.
+
+    Raises:
+        BadInputError: A row is longer than the model's window.
+        DoesNotFitError: Not even ZeRO-3 fits; the message says what would.
+    """
+    _refuse_long(shape, work.sequence_tokens, "--sequence-tokens")
+    shards = _fitting_shards(shape, pool, work, assumed)
+    if shards is None:
+        raise DoesNotFitError(_training_refusal(shape, pool, work, assumed))
+    return TrainingPlan(
+        shape,
+        pool,
+        work,
+        shards,
+        training_memory(shape, work, shards, assumed),
+        training_speed(shape, work, pool, shards, assumed),
+    )
+
+
+def plan_serving(
+    shape: ModelShape, pool: GpuPool, work: ServingWork, assumed: Assumptions = DEFAULTS
+) -> ServingPlan:
+    """Plans a model server: tensor parallelism and replicas that bear the most answers in time.
+
+    Args:
+        shape: The model.
+        pool: The GPUs.
+        work: What is served.
+        assumed: What is taken for granted.
+
+    Returns:
+        The plan; of layouts that bear equally many answers, the one that answers fastest.
+
+    Raises:
+        BadInputError: Prompt and answer are longer than the model's window, or the GPUs lack the
+            units that the quantization needs.
+        DoesNotFitError: No layout leaves room for one answer; the message says what would.
+    """
+    _refuse_long(shape, work.context_tokens, "--prompt-tokens and --answer-tokens")
+    if work.quantization == "fp8" and pool.gpu.fp8 is None:
+        raise BadInputError(
+            f"{pool.gpu.name} has no FP8 units (H100 and H200 have): choose --quantization w8a8, "
+            f"which its INT8 units multiply, or w4a16."
+        )
+    plans = list(_serving_plans(shape, pool, work, assumed))
+    if not plans:
+        raise DoesNotFitError(_serving_refusal(shape, pool, work, assumed))
+    return max(plans, key=lambda plan: (plan.speed.concurrency, -plan.speed.answer_seconds))
+
+
+def tensor_parallel_ways(shape: ModelShape, count: int) -> list[int]:
+    """Degrees of tensor parallelism that vLLM accepts for a model on so many GPUs of one node.
+
+    Args:
+        shape: The model; its heads must divide evenly, and so must its key-value heads or the
+            GPUs over them.
+        count: How many GPUs there are.
+
+    Returns:
+        The degrees, rising.
+    """
+    heads, pairs = shape.num_attention_heads, shape.num_key_value_heads
+    return [
+        ways
+        for ways in range(1, min(count, GPUS_PER_NODE) + 1)
+        if heads % ways == 0 and (pairs % ways == 0 or ways % pairs == 0)
+    ]
+
+
+def _serving_plans(
+    shape: ModelShape, pool: GpuPool, work: ServingWork, assumed: Assumptions
+) -> Iterator[ServingPlan]:
+    for ways in tensor_parallel_ways(shape, pool.count):
+        memory = serving_memory(shape, work, pool.gpu, ways, assumed)
+        tokens, replicas = kv_tokens(shape, memory, ways), pool.count // ways
+        if tokens >= work.context_tokens:
+            server = Server(shape, work, pool.gpu, ways, assumed)
+            speed = serving_speed(server, tokens, replicas)
+            yield ServingPlan(shape, pool, work, ways, replicas, memory, tokens, speed)
+
+
+def _fitting_shards(
+    shape: ModelShape, pool: GpuPool, work: TrainingWork, assumed: Assumptions
+) -> int | None:
+    room = pool.gpu.memory * assumed.training_memory_share
+    for shards in (1, pool.count):
+        if training_memory(shape, work, shards, assumed).total <= room:
+            return shards
+    return None
+
+
+def _refuse_long(shape: ModelShape, tokens: int, options: str) -> None:
+    if tokens > shape.max_position_embeddings:
+        raise BadInputError(
+            f"{shape.name} sees {shape.max_position_embeddings} tokens at once, and {options} "
+            f"ask for {tokens}: ask for fewer."
+        )
+
+
+def _training_refusal(
+    shape: ModelShape, pool: GpuPool, work: TrainingWork, assumed: Assumptions
+) -> str:
+    def fits(options: Options) -> bool:
+        changed, others = _changed(work, pool, options)
+        return _fitting_shards(shape, others, changed, assumed) is not None
+
+    rows = _halves(work.sequence_tokens)
+    axes: list[list[Options]] = [
+        [{"method": "qlora"}] if work.method == "lora" else _lighter_methods(work),
+        [{"gpus": count} for count in COUNTS if count > pool.count],
+        [{"micro_batch": 1}] if work.micro_batch > 1 else [],
+        [{"sequence_tokens": row} for row in rows],
+    ]
+    needed = training_memory(shape, work, pool.count, assumed).total
+    given = pool.gpu.memory * assumed.training_memory_share
+    return (
+        f"{shape.name} does not fit: --task {work.task} --method {work.method} takes "
+        f"{needed / GIB:.0f} GiB on each GPU even with ZeRO-3 over {pool}, where "
+        f"{given / GIB:.0f} GiB may be filled; {_proposal(_what_fits(axes, fits), pool)}"
+    )
+
+
+def _serving_refusal(
+    shape: ModelShape, pool: GpuPool, work: ServingWork, assumed: Assumptions
+) -> str:
+    def fits(options: Options) -> bool:
+        changed, others = _changed(work, pool, options)
+        return any(True for _ in _serving_plans(shape, others, changed, assumed))
+
+    axes: list[list[Options]] = [
+        [{"quantization": name} for name in ("w8a8", "w4a16") if name != work.quantization],
+        [{"gpus": count} for count in COUNTS if pool.count < count <= GPUS_PER_NODE],
+    ]
+    ways = tensor_parallel_ways(shape, pool.count)[-1]
+    memory = serving_memory(shape, work, pool.gpu, ways, assumed)
+    taken = memory.weights + memory.activations + memory.overhead
+    given = pool.gpu.memory * assumed.serving_memory_share
+    return (
+        f"{shape.name} does not fit: --quantization {work.quantization} takes "
+        f"{taken / GIB:.0f} GiB on each GPU even with TP{ways} on {pool}, before any cache, where "
+        f"vLLM gets {given / GIB:.0f} GiB; {_proposal(_what_fits(axes, fits), pool)}"
+    )
+
+
+def _changed(work: Work, pool: GpuPool, options: Options) -> tuple[Work, GpuPool]:
+    update = {name: value for name, value in options.items() if name != "gpus"}
+    return work.model_copy(update=update), GpuPool(pool.gpu, options.get("gpus", pool.count))
+
+
+def _lighter_methods(work: TrainingWork) -> list[Options]:
+    return [{"method": "lora"}, {"method": "qlora"}] if work.method == "full" else []
+
+
+def _halves(tokens: int) -> Iterator[int]:
+    while (tokens := tokens // 2) >= SHORTEST_ROW:
+        yield tokens
+
+
+def _what_fits(axes: Sequence[Sequence[Options]], fits: Callable[[Options], bool]) -> list[Options]:
+    """The fewest options to change: for each choice of axes its mildest change that fits."""
+    for size in range(1, len(axes) + 1):
+        found = [
+            next(filter(fits, map(_joined, product(*chosen))), None)
+            for chosen in combinations(axes, size)
+        ]
+        if any(found):
+            return [options for options in found if options]
+    return []
+
+
+def _joined(parts: Sequence[Options]) -> Options:
+    return {name: value for part in parts for name, value in part.items()}
+
+
+def _proposal(found: Sequence[Options], pool: GpuPool) -> str:
+    if not found:
+        return f"nothing does, up to {COUNTS[-1]} such GPUs: take a smaller model."
+    return f"what would fit: {', or '.join(_as_options(options, pool) for options in found)}."
+
+
+def _as_options(options: Options, pool: GpuPool) -> str:
+    written = {**options}
+    if "gpus" in written:
+        written["gpus"] = GpuPool(pool.gpu, written["gpus"])
+    return " ".join(f"--{name.replace('_', '-')} {value}" for name, value in written.items())
