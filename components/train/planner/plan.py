@@ -74,7 +74,9 @@ class ServingPlan:
     def parallelism(self) -> str:
         """In words."""
         one = "one GPU" if self.ways == 1 else f"TP{self.ways}"
-        return one if self.replicas == 1 else f"{one}, {self.replicas} replicas"
+        replicas = "" if self.replicas == 1 else f", {self.replicas} replicas"
+        idle = self.pool.count - self.ways * self.replicas
+        return one + replicas + (f", {idle} of the GPUs idle" if idle else "")
 
 
 def plan_training(
@@ -203,12 +205,13 @@ def _training_refusal(
         [{"micro_batch": 1}] if work.micro_batch > 1 else [],
         [{"sequence_tokens": row} for row in rows],
     ]
+    found = _what_fits(axes, fits)
     needed = training_memory(shape, work, pool.count, assumed).total
     given = pool.gpu.memory * assumed.training_memory_share
     return (
         f"{shape.name} does not fit: --task {work.task} --method {work.method} takes "
-        f"{needed / GIB:.0f} GiB on each GPU even with ZeRO-3 over {pool}, where "
-        f"{given / GIB:.0f} GiB may be filled; {_proposal(_what_fits(axes, fits), pool)}"
+        f"{needed / GIB:.0f} GiB on each GPU {_spread('ZeRO-3', pool, pool.count)}, where "
+        f"{given / GIB:.0f} GiB may be filled; {_proposal(found, pool, COUNTS[-1])}"
     )
 
 
@@ -223,15 +226,20 @@ def _serving_refusal(
         [{"quantization": name} for name in ("w8a8", "w4a16") if name != work.quantization],
         [{"gpus": count} for count in COUNTS if pool.count < count <= GPUS_PER_NODE],
     ]
+    found = _what_fits(axes, fits)
     ways = tensor_parallel_ways(shape, pool.count)[-1]
     memory = serving_memory(shape, work, pool.gpu, ways, assumed)
     taken = memory.weights + memory.activations + memory.overhead
     given = pool.gpu.memory * assumed.serving_memory_share
     return (
         f"{shape.name} does not fit: --quantization {work.quantization} takes "
-        f"{taken / GIB:.0f} GiB on each GPU even with TP{ways} on {pool}, before any cache, where "
-        f"vLLM gets {given / GIB:.0f} GiB; {_proposal(_what_fits(axes, fits), pool)}"
+        f"{taken / GIB:.0f} GiB on each GPU {_spread(f'TP{ways}', pool, ways)}, before any "
+        f"cache, where vLLM gets {given / GIB:.0f} GiB; {_proposal(found, pool, GPUS_PER_NODE)}"
     )
+
+
+def _spread(how: str, pool: GpuPool, ways: int) -> str:
+    return f"of {pool}" if ways == 1 else f"of {pool} even with {how}"
 
 
 def _changed(work: Work, pool: GpuPool, options: Options) -> tuple[Work, GpuPool]:
@@ -264,9 +272,9 @@ def _joined(parts: Sequence[Options]) -> Options:
     return {name: value for part in parts for name, value in part.items()}
 
 
-def _proposal(found: Sequence[Options], pool: GpuPool) -> str:
+def _proposal(found: Sequence[Options], pool: GpuPool, most: int) -> str:
     if not found:
-        return f"nothing does, up to {COUNTS[-1]} such GPUs: take a smaller model."
+        return f"nothing does, up to {most} such GPUs: take a smaller model."
     return f"what would fit: {', or '.join(_as_options(options, pool) for options in found)}."
 
 
