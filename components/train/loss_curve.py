@@ -7,9 +7,22 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from components.core.schemas import LossPoint
+from components.core.whole_files import write_text
 
 LABELS = {"train": "train", "heldout": "held-out phrasing"}
 COLOURS = {"train": "#7a869a", "heldout": "#0b6e4f"}
+
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>SFT loss</title>
+<style>
+body {{ font-family: system-ui, sans-serif; max-width: 860px; margin: 2rem auto; padding: 0 1rem }}
+svg {{ width: 100%; height: auto }}
+</style>
+<h1>Loss of the fine-tuning</h1>
+<p>Cross-entropy on the tokens of the answers alone; log scale. Held-out questions are in phrasings that
+training never shows.</p>
+{picture}</html>
+"""
 
 
 def draw(points: Sequence[LossPoint]) -> Figure:
@@ -47,8 +60,4 @@ def write_html(points: Sequence[LossPoint], path: Path) -> None:
     picture = io.StringIO()
     draw(points).savefig(picture, format="svg")
     svg = picture.getvalue()
-    path.write_text(
-        "<!doctype html><meta charset='utf-8'><title>SFT loss</title>"
-        f"<body style='font-family:sans-serif'>{svg[svg.index('<svg') :]}</body>",
-        encoding="utf-8",
-    )
+    write_text(path, PAGE.format(picture=svg[svg.index("<svg") :]))
