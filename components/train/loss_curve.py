@@ -19,8 +19,8 @@ body {{ font-family: system-ui, sans-serif; max-width: 860px; margin: 2rem auto;
 svg {{ width: 100%; height: auto }}
 </style>
 <h1>Loss of the fine-tuning</h1>
-<p>Cross-entropy on the tokens of the answers alone; log scale. Held-out questions are in phrasings that
-training never shows.</p>
+<p>Cross-entropy on the tokens of the answers alone; log scale. Held-out questions are
+in phrasings that training never shows.</p>
 {picture}</html>
 """
 

@@ -66,6 +66,7 @@ class Dataset(Part):
     test: int
     sources: tuple[SourceRows, ...]
     intents: tuple[SplitRows, ...]
+    """Rows that name none (open data, often) are not counted here."""
     products: tuple[SplitRows, ...]
     """Products that are asked about, by id; rows that name none are not counted here."""
     families: SplitRows

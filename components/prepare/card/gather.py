@@ -115,7 +115,8 @@ class _Counts:
         self.rows[side] += 1
         self.sources[origin][side] += 1
         self.provenance.setdefault(origin, row.provenance)
-        self.intents[row.intent][side] += 1
+        if row.intent:
+            self.intents[row.intent][side] += 1
         if row.product:
             self.products[row.product][side] += 1
         if row.phrasing_family:

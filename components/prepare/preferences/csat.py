@@ -14,7 +14,7 @@ from components.prepare.preferences.ratings import (
     wording,
 )
 from components.prepare.preferences.settings import LOW_CSAT, PreferenceSettings
-from components.prepare.sources.quarantine import RowError, quarantined
+from components.prepare.sources.quarantine import RowError
 
 SOURCE = "csat"
 NO_CONSENT = "no-consent"
@@ -53,16 +53,16 @@ def csat_pairs(
 
 
 def _ratings(path: Path, by_intent: bool) -> Iterator[Rating | QuarantinedRow]:
-    refused = RowError(
-        NO_CONSENT, "The customer did not consent to training; keep the row out of the export."
-    )
-    for number, row in enumerate(read_rated(path, MarkedAnswer), 1):
+    for row in read_rated(path, MarkedAnswer, _refusal):
         if isinstance(row, QuarantinedRow):
             yield row
-        elif not row.consent:
-            yield quarantined(path, number, refused, {"dialogue_id": row.dialogue_id})
         else:
             yield Rating(_compared(row, by_intent), row, row.csat, SOURCE)
+
+
+def _refusal(row: MarkedAnswer) -> RowError | None:
+    told = "The customer did not consent to training; leave the row out of the export."
+    return None if row.consent else RowError(NO_CONSENT, told)
 
 
 def _compared(row: MarkedAnswer, by_intent: bool) -> Hashable:

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -16,6 +16,8 @@ from components.core.schemas import Fact, PreferencePair, QuarantinedRow, Row, S
 from components.prepare.preferences.pairs import pair_id
 from components.prepare.preferences.settings import PreferenceSettings
 from components.prepare.sources.quarantine import RowError, quarantined
+
+_WORD = re.compile(r"[^\W_]+")
 
 BAD_ROW = "bad-row"
 """Kind of a line that does not fit its schema."""
@@ -79,12 +81,15 @@ class _Rated:
         return self.total / self.count
 
 
-def read_rated(path: Path, model: type[RowType]) -> Iterator[RowType | QuarantinedRow]:
+def read_rated(
+    path: Path, model: type[RowType], refusal: Callable[[RowType], RowError | None] | None = None
+) -> Iterator[RowType | QuarantinedRow]:
     """Reads rated answers row by row.
 
     Args:
         path: JSON lines.
         model: The rows' type.
+        refusal: Says why a row may not be used; of such a row only the dialogue's id is kept.
 
     Yields:
         The rows; a line that does not fit comes as a row of the kind `bad-row`.
@@ -94,19 +99,28 @@ def read_rated(path: Path, model: type[RowType]) -> Iterator[RowType | Quarantin
     """
     for line in stream_lines(path):
         try:
-            yield parse(path, line, model)
+            row = parse(path, line, model)
         except SchemaError as error:
             text = line.content.decode("utf-8", "backslashreplace").strip()
             yield quarantined(path, line.number, RowError(BAD_ROW, str(error)), text)
+            continue
+        if refusal and (refused := refusal(row)):
+            yield quarantined(path, line.number, refused, {"dialogue_id": row.dialogue_id})
+        else:
+            yield row
 
 
 def wording(prompt: Iterable[Turn]) -> str:
     """Gives what makes two prompts the same: their words, without case, ё and punctuation.
 
     Args:
-        prompt: The turns.
+        prompt: The turns; those of the system do not count, since the customer did not see them.
     """
-    said = (f"{turn.role} {' '.join(re.findall(r'[^\W_]+', turn.content))}" for turn in prompt)
+    said = [
+        f"{turn.role} {' '.join(_WORD.findall(turn.content))}"
+        for turn in prompt
+        if turn.role != "system"
+    ]
     return "\n".join(said).casefold().replace("ё", "е")
 
 
