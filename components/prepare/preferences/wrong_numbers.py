@@ -7,7 +7,7 @@ many). Dates stay dates, percents stay below 100, codes and telephone numbers ke
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 _NUMBER = re.compile(
     r"(?P<whole>\d+(?P<rest>(?P<space>[ \u00a0\u202f])\d{3}(?!\d)"
@@ -24,6 +24,8 @@ _LAST_DAY = 28
 """The last day that every month has."""
 _ROUND = 100
 """Numbers below this are tried when none near the right one has its plural form."""
+_TRIED = 200
+"""Numbers near the right one that are tried; of a wider range, so many at random."""
 _GROUPED = 1000
 
 
@@ -77,12 +79,13 @@ def _other_amount(match: re.Match[str], after: str, rng: random.Random) -> str |
         same_form = not _NOUN.match(after) or _plural(number * unit) == _plural(base * unit)
         return below_100 and same_form
 
-    near = _numbers(range(max(1, base // 2), 2 * base + 4), base, fits)
-    candidates = near or _numbers(range(1, _ROUND), base, fits)
+    around = range(max(1, base // 2), 2 * base + 4)
+    few = around if len(around) <= _TRIED else rng.sample(around, _TRIED)
+    candidates = _fitting(few, base, fits) or _fitting(range(1, _ROUND), base, fits)
     return _written(rng.choice(candidates) * unit, match) if candidates else None
 
 
-def _numbers(among: range, right: int, fits: Callable[[int], bool]) -> list[int]:
+def _fitting(among: Sequence[int], right: int, fits: Callable[[int], bool]) -> list[int]:
     return [number for number in among if number != right and fits(number)]
 
 
