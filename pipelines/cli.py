@@ -15,6 +15,7 @@ from rich.table import Table
 
 from components.core import command_line
 from components.core.errors import MissingModelError
+from components.train.planner.__main__ import plan
 from pipelines.local.state import REPOSITORY
 
 app = typer.Typer(
@@ -30,6 +31,9 @@ BaseModel = Annotated[
     str,
     typer.Option(help=f"Folder of a Hugging Face checkpoint, hub id, or {DEFAULT_BASE}."),
 ]
+
+
+app.command()(plan)
 
 
 @app.command()
