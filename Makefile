@@ -15,6 +15,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' images/dev/requirements
 SETS := base train evaluate app dev
 LOCKS := $(SETS:%=images/%/requirements.txt)
 FILES := images/dev/requirements-files.txt
+DEEPSPEED := images/train/requirements-deepspeed.txt
 TORCH := images/torch.in images/install_torch.sh
 
 .PHONY: help install demo demo-full test test-fast lint format bench lock clean distclean
@@ -65,11 +66,13 @@ $(UV):
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-$(VENV)/.installed: $(LOCKS) $(FILES) $(TORCH) pyproject.toml | $(UV)
+$(VENV)/.installed: $(LOCKS) $(FILES) $(DEEPSPEED) $(TORCH) pyproject.toml | $(UV)
 	rm -f $@
 	images/install_torch.sh $(VENV) $(VENV)
 	$(UV) pip install --python $(BIN)/python --compile-bytecode --no-deps --require-hashes \
 		$(LOCKS:%=-r %) -r $(FILES)
+	DS_BUILD_OPS=0 $(UV) pip install --python $(BIN)/python --compile-bytecode --no-deps \
+		--no-build-isolation --require-hashes -r $(DEEPSPEED)
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 

@@ -34,6 +34,6 @@ done
 
 compile serve/requirements.in --constraints torch.in "${hashed[@]}" \
     --output-file serve/requirements.txt "$@"
-for extra in dev/requirements-files train/requirements-cuda; do
+for extra in dev/requirements-files train/requirements-deepspeed; do
     compile "$extra.in" --no-deps --generate-hashes --output-file "$extra.txt" "$@"
 done

@@ -70,6 +70,8 @@ def test_sets_of_one_environment_agree() -> None:
     for name in ("base", "train", "evaluate", "app", "dev"):
         lock = pins(ROOT / f"images/{name}/requirements.txt")
         assert lock.items() <= together.items(), name
+    beside = pins(ROOT / "images/train/requirements-deepspeed.txt")
+    assert [name for name, version in beside.items() if together.get(name, version) != version] == []
 
 
 def test_locks_fit_their_requirements_and_carry_hashes() -> None:
