@@ -25,9 +25,9 @@ def deploy(
 
     Examples:
 
-    `python -m components.deploy tuned --storage-uri s3://finist/models/finist/0a1b2c/ --show`
+    `python -m components.deploy deploy tuned --storage-uri s3://finist/models/finist/0a1b2c/ --show`
 
-    `python -m components.deploy tuned --storage-uri s3://finist/models/finist/0a1b2c/
+    `python -m components.deploy deploy tuned --storage-uri s3://finist/models/finist/0a1b2c/
     --served-model-name finist --profile a100x4`
     """  # noqa: D412
     from components.deploy.apply import deploy_model
@@ -40,6 +40,21 @@ def deploy(
         print(yaml.safe_dump(build(server, settings), sort_keys=False), end="")
     else:
         print(deploy_model(server, settings))
+
+
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="Name of the InferenceService.")],
+    profile: Annotated[str, typer.Option(help="laptop, a100x4, or a YAML file.")] = "a100x4",
+) -> None:
+    """Removes a model server and so frees its GPUs.
+
+    Example: `python -m components.deploy remove tuned --profile a100x4`
+    """
+    from components.deploy.apply import remove_model
+    from components.deploy.settings import read_profile
+
+    remove_model(name, read_profile(profile))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Deploys a model server: a folder on a laptop, Kubernetes elsewhere."""
+"""Deploys and removes a model server: a folder on a laptop, Kubernetes elsewhere."""
 
 import os
 from functools import partial
@@ -38,3 +38,21 @@ def deploy_model(server: ModelServer, settings: DeploySettings) -> str:
         kubernetes_api.apply(api, content)
         look = partial(kubernetes_api.look, api, content)
         return wait(server.name, look, settings.ready_seconds, CLUSTER_SECONDS)
+
+
+def remove_model(name: str, settings: DeploySettings) -> None:
+    """Removes an InferenceService, and so frees its GPUs; one that is gone already is no error.
+
+    Args:
+        name: The InferenceService's name.
+        settings: Where it was deployed.
+
+    Raises:
+        DeployError: It cannot be removed.
+    """
+    folder = os.environ.get(DIRECTORY_VARIABLE)
+    if folder:
+        directory.remove(name, Path(folder))
+        return
+    with kubernetes_api.connect() as api:
+        kubernetes_api.delete(api, name, settings.namespace)

@@ -1,4 +1,4 @@
-"""KFP face of the deployment: `deploy`."""
+"""KFP faces of the deployment: `deploy` and `remove`."""
 
 from typing import NamedTuple
 
@@ -30,3 +30,17 @@ def deploy(
 
     server = model_server(name, storage_uri, served_model_name)
     return (deploy_model(server, read_profile(profile)),)
+
+
+@dsl.component(base_image=image("base"), install_kfp_package=False)
+def remove(name: str, profile: str) -> None:
+    """Removes a model server that is no longer needed.
+
+    Args:
+        name: Name of the InferenceService.
+        profile: The profile that it was deployed with.
+    """
+    from components.deploy.apply import remove_model
+    from components.deploy.settings import read_profile
+
+    remove_model(name, read_profile(profile))

@@ -54,6 +54,18 @@ def write(content: dict[str, Any], directory: Path) -> Path:
     return path
 
 
+def remove(name: str, directory: Path) -> None:
+    """Removes what `write` wrote; whoever watches the folder then stops the server.
+
+    Args:
+        name: The InferenceService's name.
+        directory: The folder that is watched.
+    """
+    path = directory / f"{name}.yaml"
+    path.unlink(missing_ok=True)
+    _status_path(path).unlink(missing_ok=True)
+
+
 def look(path: Path) -> Progress:
     """Says how far the server of a written object is.
 

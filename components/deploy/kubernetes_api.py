@@ -18,6 +18,7 @@ from components.deploy.waiting import Progress
 
 FIELD_MANAGER = "finist-deploy"
 CONFLICT = 409
+NOT_FOUND = 404
 REQUEST_SECONDS = 30
 HOPELESS = {
     "ImagePullBackOff": "its image cannot be pulled",
@@ -61,10 +62,28 @@ def apply(api: client.ApiClient, content: dict[str, Any]) -> None:
         DeployError: The API refuses; the sentence holds its own reason.
     """
     metadata = content["metadata"]
-    path = f"/apis/{GROUP}/{VERSION}/namespaces/{metadata['namespace']}/{PLURAL}/{metadata['name']}"
+    path = _path(metadata["name"], metadata["namespace"])
     headers = {"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"}
     query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]
     _call(api, path, "PATCH", query_params=query, header_params=headers, body=content)
+
+
+def delete(api: client.ApiClient, name: str, namespace: str) -> None:
+    """Deletes an InferenceService with its pods; one that is gone already is no error.
+
+    Args:
+        api: The connection.
+        name: Its name.
+        namespace: Its namespace.
+
+    Raises:
+        DeployError: The API refuses.
+    """
+    try:
+        _call(api, _path(name, namespace), "DELETE")
+    except DeployError as error:
+        if not _is_gone(error):
+            raise
 
 
 def look(api: client.ApiClient, content: dict[str, Any]) -> Progress:
@@ -78,8 +97,7 @@ def look(api: client.ApiClient, content: dict[str, Any]) -> Progress:
         DeployError: The API refuses.
     """
     name, namespace = content["metadata"]["name"], content["metadata"]["namespace"]
-    path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}/{name}"
-    status = _call(api, path, "GET").get("status", {})
+    status = _call(api, _path(name, namespace), "GET").get("status", {})
     selector = [("labelSelector", f"{GROUP}/inferenceservice={name}")]
     listed = _call(api, f"/api/v1/namespaces/{namespace}/pods", "GET", query_params=selector)
     revision = content["spec"]["predictor"]["annotations"][REVISION]
@@ -88,6 +106,15 @@ def look(api: client.ApiClient, content: dict[str, Any]) -> Progress:
     if url and _condition(status, "Ready") == "True" and any(map(_is_ready, pods)):
         return Progress(endpoint=url, message="ready")
     return _reason(status, pods)
+
+
+def _path(name: str, namespace: str) -> str:
+    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}/{name}"
+
+
+def _is_gone(error: DeployError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, client.ApiException) and cause.status == NOT_FOUND
 
 
 def _call(api: client.ApiClient, path: str, method: str, **options: Any) -> dict[str, Any]:

@@ -34,6 +34,11 @@ class Cluster:
             return 200, {"kind": "PodList", "items": self.pods}
         if not SERVICES.match(path):
             return 404, {"kind": "Status", "message": f"no {path}"}
+        if method == "DELETE":
+            if not self.applied:
+                return 404, {"kind": "Status", "code": 404, "message": "not found"}
+            self.applied.clear()
+            return 200, {"kind": "Status", "status": "Success"}
         if method == "PATCH" and body is not None:
             self.applied.append(body)
         return 200, {**self.applied[-1], "status": self.status}
@@ -49,6 +54,9 @@ def running(cluster: Cluster) -> Iterator[Cluster]:
 
         def do_PATCH(self) -> None:
             self._reply("PATCH")
+
+        def do_DELETE(self) -> None:
+            self._reply("DELETE")
 
         def _reply(self, method: str) -> None:
             length = int(self.headers.get("Content-Length", 0))

@@ -11,7 +11,7 @@ import yaml
 
 from components.core.errors import DeployError
 from components.deploy import directory
-from components.deploy.apply import DIRECTORY_VARIABLE, deploy_model
+from components.deploy.apply import DIRECTORY_VARIABLE, deploy_model, remove_model
 from components.deploy.inference_service import build
 from components.deploy.settings import DeploySettings, ModelServer
 
@@ -83,3 +83,11 @@ def test_a_half_written_status_is_waited_out(tmp_path: Path) -> None:
     path = directory.write(build(SERVER, QUICK), tmp_path)
     (tmp_path / "tuned.status.json").write_text('{"ready": tr')
     assert directory.look(path).failed is False
+
+
+def test_a_removed_server_leaves_nothing_in_the_folder(folder: Path) -> None:
+    with supervisor(folder, {"ready": True, "url": URL, "message": ""}):
+        deploy_model(SERVER, QUICK)
+    remove_model("tuned", QUICK)
+    assert list(folder.iterdir()) == []
+    remove_model("tuned", QUICK)

@@ -159,3 +159,19 @@ def test_an_invalid_spec_is_not_waited_for(cluster: Cluster, api: client.ApiClie
     }
     look = kubernetes_api.look(api, CONTENT)
     assert (look.failed, look.message) == (True, "no runtime finist-vllm")
+
+
+def test_it_deletes_what_is_there_and_minds_nothing_that_is_gone(
+    cluster: Cluster, api: client.ApiClient
+) -> None:
+    kubernetes_api.apply(api, CONTENT)
+    kubernetes_api.delete(api, "tuned", "finist")
+    assert cluster.applied == []
+    kubernetes_api.delete(api, "tuned", "finist")
+    assert [method for method, _, _ in cluster.requests] == ["PATCH", "DELETE", "DELETE"]
+
+
+def test_a_deletion_that_is_refused_says_so(cluster: Cluster, api: client.ApiClient) -> None:
+    cluster.refuse = (403, "no right to delete")
+    with pytest.raises(DeployError, match="no right to delete"):
+        kubernetes_api.delete(api, "tuned", "finist")
