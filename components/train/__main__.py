@@ -1,5 +1,6 @@
 """Command line of the training stage: `python -m components.train`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 from components.core import command_line
 from components.core.recipes import load_recipe
 from components.prepare.subset import Subset
-from components.train.settings import SftSettings
+from components.train.settings import OrpoSettings, SftSettings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -43,17 +44,34 @@ def sft(
     Example: python -m components.train sft --recipe sft.yaml --base out/base
     --train out/train.jsonl --test out/test.jsonl --out out/sft
     """
-    from components.train.sft_step import run_step
+    from components.train.training_step import run_sft
 
     settings = load_recipe(recipe, SftSettings)
-    out.mkdir(parents=True, exist_ok=True)
-    places = {"base": base, "train": train, "test": test, "adapter": out / "adapter"}
-    paths = {name: str(path) for name, path in places.items()}
-    paths["losses"] = str(out / "losses.jsonl")
     part = load_recipe(subset, Subset).model_dump() if subset else None
-    figures = run_step(settings.model_dump(mode="json"), paths, str(out / "curve.html"), part)
-    for name, value in figures.items():
-        print(f"{name} {value}")
+    paths = _paths(out, base=base, train=train, test=test)
+    figures = run_sft(settings.model_dump(mode="json"), paths, str(out / "curve.html"), part)
+    _show(figures)
+
+
+@app.command()
+def orpo(
+    recipe: Annotated[Path, typer.Option(help="YAML with the fields of OrpoSettings.")],
+    base: Annotated[Path, typer.Option(help="The base model's folder.")],
+    train: Annotated[Path, typer.Option(help="Preference pairs to learn, JSON lines.")],
+    test: Annotated[Path, typer.Option(help="Preference pairs held out, JSON lines.")],
+    out: Annotated[Path, typer.Option(help="Folder for adapter, losses and loss curve.")],
+    start: Annotated[Path | None, typer.Option(help="Adapter to go on from.")] = None,
+) -> None:
+    """Train an adapter on preference pairs; run again after an interruption, it goes on.
+
+    Example: python -m components.train orpo --recipe orpo.yaml --base out/base
+    --train out/pairs.jsonl --test out/test_pairs.jsonl --start out/sft/adapter --out out/orpo
+    """
+    from components.train.training_step import run_orpo
+
+    settings = load_recipe(recipe, OrpoSettings).model_dump(mode="json")
+    paths = _paths(out, base=base, train=train, test=test)
+    _show(run_orpo(settings, paths, str(out / "curve.html"), str(start) if start else None))
 
 
 @app.command()
@@ -70,6 +88,19 @@ def merge(
     from components.train.merge import merge as merge_adapter
 
     print(f"relative logit difference {merge_adapter(base, adapter, out):.1e}")
+
+
+def _paths(out: Path, **read: Path) -> dict[str, str]:
+    """What a training command reads, and what it writes into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    written = {name: out / name for name in ("adapter", "tensorboard")}
+    written["losses"] = out / "losses.jsonl"
+    return {name: str(path) for name, path in (read | written).items()}
+
+
+def _show(figures: Mapping[str, float]) -> None:
+    for name, value in figures.items():
+        print(f"{name} {value}")
 
 
 if __name__ == "__main__":

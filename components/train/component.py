@@ -1,7 +1,7 @@
 """KFP face of the training stage."""
 
 from kfp import dsl
-from kfp.dsl import HTML, Dataset, Input, Metrics, Model, Output
+from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
 
 from components.core.images import image
 
@@ -26,18 +26,45 @@ def sft(  # type: ignore[no-untyped-def]  # noqa: ANN201
     test: Input[Dataset],
     adapter: Output[Model],
     losses: Output[Dataset],
+    tensorboard: Output[Artifact],
     curve: Output[HTML],
     metrics: Output[Metrics],
 ):
     """Trains a LoRA adapter with cross-entropy on the answers."""
     from components.core.step_metrics import log_metrics
-    from components.train.sft_step import run_step
+    from components.train.training_step import run_sft
 
     paths = {"base": base.path, "train": train.path, "test": test.path, "adapter": adapter.path}
-    summary = run_step(recipe, paths | {"losses": losses.path}, curve.path, subset)
+    kept = {"losses": losses.path, "tensorboard": tensorboard.path}
+    summary = run_sft(recipe, paths | kept, curve.path, subset)
     adapter.metadata["base_model"] = base.metadata.get("base_model", "")
     log_metrics(metrics, summary)
     adapter.metadata.update(summary)
+
+
+@dsl.component(base_image=image("train"), install_kfp_package=False)
+def orpo(  # type: ignore[no-untyped-def]  # noqa: ANN201
+    recipe: dict,  # type: ignore[type-arg]
+    base: Input[Model],
+    start: Input[Model],
+    pairs: Input[Dataset],
+    test_pairs: Input[Dataset],
+    adapter: Output[Model],
+    losses: Output[Dataset],
+    tensorboard: Output[Artifact],
+    curve: Output[HTML],
+    metrics: Output[Metrics],
+):
+    """Trains the adapter of `sft` on preference pairs."""
+    from components.core.step_metrics import log_metrics
+    from components.train.training_step import run_orpo
+
+    read = {"base": base.path, "train": pairs.path, "test": test_pairs.path}
+    kept = {"adapter": adapter.path, "losses": losses.path, "tensorboard": tensorboard.path}
+    figures = run_orpo(recipe, read | kept, curve.path, start.path)
+    adapter.metadata["base_model"] = base.metadata.get("base_model", "")
+    log_metrics(metrics, figures)
+    adapter.metadata.update(figures)
 
 
 @dsl.component(base_image=image("train"), install_kfp_package=False)

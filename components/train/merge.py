@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 
 import torch
-from peft import PeftConfig, PeftModel
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 
-from components.core.errors import MissingModelError, TrainingError
+from components.core.errors import TrainingError
+from components.train.adapted_model import load_adapted
 
 TOLERANCE = 1e-3
 """Largest difference of float32 logits, relative to their largest magnitude."""
@@ -31,14 +31,10 @@ def merge(base: Path, adapter: Path, merged: Path) -> float:
 
     Raises:
         MissingModelError: A folder is not a model or an adapter.
-        TrainingError: The logits differ by more than `TOLERANCE`.
+        TrainingError: The adapter is another base model's, or the logits differ by more than
+            `TOLERANCE`.
     """
-    for folder, name in ((base, "config.json"), (adapter, "adapter_config.json")):
-        if not (folder / name).exists():
-            raise MissingModelError(f"{folder} holds no {name}; give the folder of a model.")
-    PeftConfig.from_pretrained(str(adapter))
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    adapted = PeftModel.from_pretrained(model, str(adapter))
+    adapted = load_adapted(base, adapter, torch.float32)
     before = _logits(adapted)
     whole = adapted.merge_and_unload()
     difference = float((_logits(whole) - before).abs().max() / before.abs().max())

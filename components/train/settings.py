@@ -1,8 +1,8 @@
 """Settings of the training stage: one model that feeds the recipe, the CLI and KFP."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Settings(BaseModel):
@@ -37,24 +37,97 @@ class OptimizerSettings(_Settings):
     learning_rate: float = Field(2e-3, gt=0)
     updates: int = Field(300, ge=1)
     batch_size: int = Field(4, ge=1)
-    """Dialogues per update on one device."""
+    """Rows at once on one device: dialogues, packed rows, or pairs (two rows each)."""
+    accumulation: int = Field(1, ge=1)
+    """Batches of one device in an update."""
     warmup_updates: int = Field(10, ge=0)
     weight_decay: float = Field(0.0, ge=0)
     max_gradient_norm: float = Field(1.0, gt=0)
 
 
-class SftSettings(_Settings):
-    """Supervised fine-tuning with cross-entropy on the assistant's tokens only."""
+class HardwareSettings(_Settings):
+    """How a run is laid out on processors; none of it changes what is learned."""
+
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """`auto` takes bfloat16 where the processor multiplies it, else float32."""
+    processes: int = Field(1, ge=1)
+    """Processes of one pod, one a GPU, that torchrun starts."""
+    nodes: int = Field(1, ge=1)
+    """Pods; more than one is a TrainJob of Kubeflow Trainer."""
+    deepspeed: Literal["none", "zero3"] = "none"
+    """`zero3` shards weights, gradients and optimizer over all processes (arXiv:1910.02054)."""
+    gradient_checkpointing: bool = False
+    """Compute layers again for the backward pass instead of keeping what is inside them."""
+    attention: Literal["sdpa", "flash_attention_2"] = "sdpa"
+
+
+class TrainingSettings(_Settings):
+    """What SFT, ORPO and distillation have in common."""
 
     base_model: str = "smollm2-135m-instruct"
+    method: Literal["lora", "qlora"] = "lora"
+    """`qlora` holds the frozen weights in 4-bit NF4 (arXiv:2305.14314); it needs CUDA."""
     lora: LoraSettings = LoraSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
+    hardware: HardwareSettings = HardwareSettings()
     max_length: int = Field(512, ge=16)
     """Tokens; a longer dialogue is left out and counted, never cut."""
     heldout_rows: int = Field(64, ge=1)
-    """Test dialogues of the subset whose loss is followed during training."""
+    """Test rows of the subset whose loss is followed during training."""
     evaluate_every: int = Field(50, ge=1)
     """Updates between two held-out losses; a checkpoint is written as often."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`auto` takes bfloat16 where the processor multiplies it, else float32."""
+    patience: int | None = Field(None, ge=1)
+    """Stop after so many held-out losses in a row without a new best; None runs to the end.
+
+    Either way the weights with the best held-out loss are the ones kept.
+    """
     seed: int = 7
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        many = self.hardware.processes * self.hardware.nodes > 1
+        if self.lora.last_layers and (many or self.hardware.deepspeed != "none"):
+            raise ValueError("lora.last_layers is for one process: leave it out, or hardware")
+        if self.hardware.nodes > 1 and self.hardware.deepspeed == "none":
+            raise ValueError("hardware.nodes over 1 needs hardware.deepspeed: zero3")
+        return self
+
+
+class SftSettings(TrainingSettings):
+    """Supervised fine-tuning with cross-entropy on the assistant's tokens only."""
+
+    packing: bool = False
+    """Join short dialogues into rows of `max_length`, each seeing itself alone."""
+
+    @model_validator(mode="after")
+    def _packs_whole_models(self) -> Self:
+        if self.packing and self.lora.last_layers:
+            raise ValueError("packing and lora.last_layers exclude one another: drop one of them")
+        return self
+
+
+class OrpoSettings(TrainingSettings):
+    """Odds ratio preference optimization (Hong et al. 2024, arXiv:2403.07691)."""
+
+    odds_weight: float = Field(0.1, ge=0)
+    """Weight of the odds-ratio term beside the cross-entropy of the chosen answer: the paper's
+    lambda."""
+
+
+class DistillSettings(TrainingSettings):
+    """A student learns a teacher's answers, then its distribution over tokens.
+
+    Generalized knowledge distillation (Agarwal et al. 2023, arXiv:2306.13649).
+    """
+
+    student_layers: int | None = Field(None, ge=1)
+    """Make the student of so many of the teacher's layers, evenly spaced, the first and the last
+    among them; None trains `base_model`, which must have the teacher's tokenizer."""
+    on_policy: float = Field(0.5, ge=0, le=1)
+    """Share of updates on answers that the student writes itself (the paper's lambda)."""
+    divergence: float = Field(0.5, ge=0, le=1)
+    """Where the generalized Jensen-Shannon divergence stands between forward (0) and reverse (1)
+    KL (the paper's beta)."""
+    temperature: float = Field(1.0, gt=0)
+    max_answer_tokens: int = Field(64, ge=1)
+    """Of the answers that teacher and student write."""

@@ -14,10 +14,11 @@ from components.core.schemas import Dialogue, LossPoint
 from components.prepare.subset import Subset
 from components.train.answer_loss import AnswerLossTrainer, collate
 from components.train.merge import merge
-from components.train.settings import LoraSettings, OptimizerSettings, SftSettings
-from components.train.sft import SftPaths, SftSummary, fine_tune
-from components.train.sft_step import run_step
+from components.train.settings import HardwareSettings, LoraSettings, OptimizerSettings, SftSettings
+from components.train.sft import fine_tune
 from components.train.tokenized_dialogues import IGNORED, tokenize
+from components.train.training_run import TrainingPaths, TrainingSummary
+from components.train.training_step import run_sft
 
 GOLDEN = Path(__file__).parent / "golden_loss_curve.jsonl"
 """The curve of `SETTINGS` on the tiny model, float32: written by the first run when absent."""
@@ -26,21 +27,22 @@ SETTINGS = SftSettings(
     optimizer=OptimizerSettings(updates=20, batch_size=4, warmup_updates=2, learning_rate=2e-2),
     heldout_rows=16,
     evaluate_every=10,
-    dtype="float32",
+    hardware=HardwareSettings(dtype="float32"),
     max_length=256,
 )
 
 SUBSET = Subset(rows=64, seed=1)
 
 
-def paths(folder: Path, base: Path, dialogues: Path) -> SftPaths:
-    return SftPaths(
+def paths(folder: Path, base: Path, dialogues: Path) -> TrainingPaths:
+    return TrainingPaths(
         base=base,
         train=dialogues / "train.jsonl",
         test=dialogues / "test.jsonl",
         adapter=folder / "adapter",
         losses=folder / "losses.jsonl",
-        checkpoints=folder / "checkpoints",
+        home=folder,
+        tensorboard=folder / "tensorboard",
     )
 
 
@@ -70,7 +72,7 @@ def test_skipping_frozen_layers_changes_nothing(
         hidden = transformer.embed_tokens(inputs["input_ids"])  # type: ignore[operator]
         return run_layers(transformer, hidden, slice(None))
 
-    monkeypatch.setattr(AnswerLossTrainer, "_hidden", run_all)
+    monkeypatch.setattr(AnswerLossTrainer, "_upper", run_all)
     whole = fine_tune(part, paths(tmp_path / "whole", tiny_model, dialogues), SUBSET)
     assert kept.heldout_loss == pytest.approx(whole.heldout_loss, rel=1e-4)
     assert kept.train_loss == pytest.approx(whole.train_loss, rel=1e-3)
@@ -132,14 +134,14 @@ def test_an_interrupted_run_goes_on_to_the_same_curve(
     with pytest.raises(KeyboardInterrupt):
         fine_tune(SETTINGS, where, SUBSET)
     assert not where.adapter.exists()
-    assert list(where.checkpoints.glob("*/checkpoint-10"))
+    assert list(where.home.glob("checkpoints/*/checkpoint-10"))
     monkeypatch.undo()
     fine_tune(SETTINGS, where, SUBSET)
     golden = read_jsonl(GOLDEN, LossPoint)
     assert [p.loss for p in curve(tmp_path / "cut")] == pytest.approx(
         [p.loss for p in golden], rel=2e-3
     )
-    assert not list(where.checkpoints.iterdir())
+    assert not list(where.home.glob("checkpoints/*/*"))
 
 
 def interrupt_after(updates: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +183,7 @@ def test_a_loss_that_is_not_a_number_stops_with_a_sentence(
 
 def test_a_wrong_recipe_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"optimizer\.learning_rte"):
-        run_step({"optimizer": {"learning_rte": 1}}, {}, "curve.html")
+        run_sft({"optimizer": {"learning_rte": 1}}, {}, "curve.html")
 
 
 def test_too_many_layers_is_a_clear_error(
@@ -199,11 +201,11 @@ def test_the_step_writes_curve_and_figures(
     names = {"base": str(tiny_model), "adapter": str(tmp_path / "adapter")}
     names |= {part: str(dialogues / f"{part}.jsonl") for part in ("train", "test")}
     recipe = json.loads(SETTINGS.model_dump_json())
-    figures = run_step(
+    figures = run_sft(
         recipe,
-        names | {"losses": str(tmp_path / "l.jsonl")},
+        names | {"losses": str(tmp_path / "l.jsonl"), "tensorboard": str(tmp_path / "events")},
         str(tmp_path / "c"),
         SUBSET.model_dump(),
     )
-    assert set(figures) == set(SftSummary.__dataclass_fields__)
+    assert set(figures) == set(TrainingSummary.__dataclass_fields__)
     assert "<svg" in (tmp_path / "c").read_text()
