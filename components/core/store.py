@@ -264,7 +264,7 @@ def _fetch(settings: StoreSettings, place: Location, manifest: Manifest, directo
         for entry in manifest.files:
             target = directory / entry.path
             target.parent.mkdir(parents=True, exist_ok=True)
-            with _naming(place.uri(entry.path)):
+            with _naming(place.uri(entry.path)), _named_in_manifest(place.uri(entry.path)):
                 s3.download_file(
                     place.bucket,
                     place.key(entry.path),
@@ -274,6 +274,19 @@ def _fetch(settings: StoreSettings, place: Location, manifest: Manifest, directo
                 )
             _verify(target, entry, place)
     (directory / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+
+
+@contextmanager
+def _named_in_manifest(uri: str) -> Iterator[None]:
+    """A file that the manifest names and the store lacks is damage, not a store that is away."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") not in NOT_FOUND:
+            raise
+        raise IntegrityError(
+            f"{uri} is in the manifest but not there; publish it again."
+        ) from error
 
 
 def _verify(path: Path, entry: FileEntry, place: Location) -> None:
@@ -292,6 +305,40 @@ def _replace(partial: Path, directory: Path) -> None:
             raise BadInputError(f"{directory} holds other files; name an empty directory.")
         shutil.rmtree(directory)
     partial.replace(directory)
+
+
+def directories(settings: StoreSettings, uri: str) -> set[str]:
+    """Names of the directories right under `uri` that hold an object, complete or not.
+
+    Raises:
+        StorageError: when the server is away or refuses.
+    """
+    place = parse_uri(uri)
+    below = (key.removeprefix(place.key("")) for key in _keys(client(settings), place))
+    return {name.partition("/")[0] for name in below if "/" in name}
+
+
+def delete_directory(settings: StoreSettings, uri: str) -> None:
+    """Delete everything under `uri`, manifests first: what is half deleted is not there.
+
+    Raises:
+        BadInputError: when `uri` names a whole bucket.
+        StorageError: when the server is away or refuses.
+    """
+    place, s3 = parse_uri(uri), client(settings)
+    if not place.prefix:
+        raise BadInputError(f"{uri!r} is a whole bucket; name a directory in it to delete.")
+    keys = _keys(s3, place)
+    with _naming(place.uri()):
+        for key in sorted(keys, key=lambda key: not key.endswith(f"/{MANIFEST_NAME}")):
+            s3.delete_object(Bucket=place.bucket, Key=key)
+
+
+def _keys(s3: "S3Client", place: Location) -> list[str]:
+    with _naming(place.uri()):
+        pages = s3.get_paginator("list_objects_v2")
+        found = pages.paginate(Bucket=place.bucket, Prefix=place.key(""))
+        return [entry["Key"] for page in found for entry in page.get("Contents", ())]
 
 
 def download_object(settings: StoreSettings, uri: str, path: Path) -> Path:

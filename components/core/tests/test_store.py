@@ -66,6 +66,65 @@ def test_one_flipped_bit_is_caught(
     assert not (tmp_path / "copy").exists()
 
 
+def test_a_file_that_went_missing_is_damage(
+    s3_store: StoreSettings, directory: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    uri = address(s3_store, request)
+    store.upload_directory(s3_store, directory, uri)
+    place = store.parse_uri(uri)
+    store.client(s3_store).delete_object(Bucket=place.bucket, Key=place.key("big.bin"))
+    with pytest.raises(IntegrityError, match=r"big\.bin is in the manifest but not there"):
+        store.download_directory(s3_store, uri, tmp_path / "copy")
+
+
+def test_a_directory_is_listed_and_deleted_without_its_namesakes(
+    s3_store: StoreSettings, directory: Path, request: pytest.FixtureRequest
+) -> None:
+    uri = address(s3_store, request)
+    assert store.directories(s3_store, uri) == set()
+    for name in ("run-1", "run-10"):
+        store.upload_directory(s3_store, directory, f"{uri}/{name}")
+    store.put_json(s3_store, f"{uri}/half/one.json", {})
+    assert store.directories(s3_store, uri) == {"half", "run-1", "run-10"}
+    store.delete_directory(s3_store, f"{uri}/run-1")
+    assert store.directories(s3_store, uri) == {"half", "run-10"}
+    assert store.read_manifest(s3_store, f"{uri}/run-10") is not None
+    store.delete_directory(s3_store, uri)
+    assert store.directories(s3_store, uri) == set()
+
+
+def test_a_deletion_that_was_cut_leaves_no_version(
+    s3_store: StoreSettings,
+    directory: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    uri = address(s3_store, request)
+    store.upload_directory(s3_store, directory, uri)
+    s3 = store.client(s3_store)
+
+    def cut(**_: object) -> None:
+        if store.read_manifest(s3_store, uri) is None:
+            raise KeyboardInterrupt
+
+    s3.meta.events.register("before-call.s3.DeleteObject", cut)
+    original = store.client
+    clients = iter([s3])
+    monkeypatch.setattr(store, "client", lambda settings: next(clients, None) or original(settings))
+    with pytest.raises(KeyboardInterrupt):
+        store.delete_directory(s3_store, uri)
+    assert store.read_manifest(s3_store, uri) is None
+    left = original(s3_store).list_objects_v2(
+        Bucket=s3_store.bucket, Prefix=store.parse_uri(uri).prefix
+    )
+    assert left["KeyCount"] == 3
+
+
+def test_a_whole_bucket_is_never_deleted(s3_store: StoreSettings) -> None:
+    with pytest.raises(BadInputError, match="whole bucket"):
+        store.delete_directory(s3_store, f"s3://{s3_store.bucket}/")
+
+
 def test_an_upload_without_manifest_does_not_exist(
     s3_store: StoreSettings, directory: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
