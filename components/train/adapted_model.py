@@ -95,9 +95,9 @@ def adapt(
         model = prepare_model_for_kbit_training(
             model, use_gradient_checkpointing=settings.hardware.gradient_checkpointing
         )
-    # Adapters in the base's type: autocast of a float32 adapter costs time on a CPU, and ZeRO-3
-    # gathers parameters of one type only.
-    own = settings.method == "qlora"
+    # float32 adapters under autocast are for GPUs: autocast costs time on a CPU, and ZeRO-3 gathers
+    # parameters of one type only (its optimizer has a float32 copy).
+    own = torch.cuda.is_available() and settings.hardware.deepspeed == "none"
     if adapter is None:
         adapted = get_peft_model(model, _new(model, settings.lora), autocast_adapter_dtype=own)
     else:

@@ -22,6 +22,7 @@ from components.train.adapted_model import name_base
 from components.train.checkpoints import CheckpointKeeper, CheckpointPlace, forget, newest
 from components.train.precision import training_dtype
 from components.train.settings import TrainingSettings
+from components.train.zero3 import zero3_arguments
 
 LOGGING_UPDATES = 5
 CHECKPOINTS = 3
@@ -86,7 +87,9 @@ def run_key(settings: BaseModel, subset: BaseModel, inputs: Sequence[Path]) -> s
     return digest.hexdigest()[:12]
 
 
-def arguments(settings: TrainingSettings, run: Path, **others: Any) -> SFTConfig:
+def arguments(
+    settings: TrainingSettings, run: Path, kind: type[SFTConfig] = SFTConfig, **others: Any
+) -> SFTConfig:
     """Gives the Trainer's arguments.
 
     Make them before the model is loaded: under ZeRO-3 they tell transformers to shard it.
@@ -94,11 +97,12 @@ def arguments(settings: TrainingSettings, run: Path, **others: Any) -> SFTConfig
     Args:
         settings: The recipe.
         run: The run's folder, for checkpoints.
+        kind: The arguments of SFT, or of a trainer built on it.
         others: What one kind of training sets beside.
     """
     optimizer, hardware = settings.optimizer, settings.hardware
-    cuda = torch.cuda.is_available()
-    return SFTConfig(
+    cuda, zero3 = torch.cuda.is_available(), hardware.deepspeed == "zero3"
+    return kind(
         output_dir=str(run),
         max_steps=optimizer.updates,
         per_device_train_batch_size=optimizer.batch_size,
@@ -118,16 +122,18 @@ def arguments(settings: TrainingSettings, run: Path, **others: Any) -> SFTConfig
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
+        restore_callback_states_from_checkpoint=True,  # early stopping's count
         logging_steps=LOGGING_UPDATES,
         prediction_loss_only=True,
         seed=settings.seed,
         bf16=cuda and training_dtype(hardware.dtype) is torch.bfloat16,
         dataloader_pin_memory=cuda,
         gradient_checkpointing=hardware.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
+        gradient_checkpointing_kwargs={"use_reentrant": zero3},  # TRL's rule for adapters
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
         report_to="none",
+        **(zero3_arguments() if zero3 else {}),
         **others,
     )
 
