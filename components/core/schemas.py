@@ -176,4 +176,8 @@ class LossPoint(Row):
     series: Literal["train", "heldout", "heldout_base"]
     step: int
     loss: float
-    """Mean cross-entropy per answer token, in nats."""
+    """In nats: mean cross-entropy per answer token, or what else the training minimizes."""
+    preference_accuracy: float | None = None
+    """Share of held-out pairs whose better answer is the more probable one; ORPO only."""
+    preference_margin: float | None = None
+    """Log odds of the better answer minus those of the worse one, mean over held-out pairs."""

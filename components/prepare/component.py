@@ -1,4 +1,4 @@
-"""KFP face of the preparation: `prepare`."""
+"""KFP faces of the preparation: `prepare`, `preference_pairs`."""
 
 from kfp import dsl
 
@@ -39,3 +39,31 @@ def prepare(
     figures = run_step(recipe, [output.path for output in outputs], summary_link)
     log_metrics(metrics, figures)
     train.metadata["rows"], test.metadata["rows"] = figures["train_rows"], figures["test_rows"]
+
+
+@dsl.component(base_image=image("evaluate"), install_kfp_package=False)
+def preference_pairs(
+    recipe: dict,  # type: ignore[type-arg]
+    train: dsl.Input[dsl.Dataset],
+    test: dsl.Input[dsl.Dataset],
+    pairs: dsl.Output[dsl.Dataset],
+    test_pairs: dsl.Output[dsl.Dataset],
+    quarantine: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    """Makes preference pairs of prepared dialogues: the reference against a wrong answer.
+
+    Args:
+        recipe: The fields of `PreferenceSettings`.
+        train: JSON lines of Dialogue.
+        test: JSON lines of Dialogue.
+        pairs: JSON lines of PreferencePair, to train on.
+        test_pairs: The same of the test's dialogues, to measure on.
+        quarantine: JSON lines of QuarantinedRow: what was left out, and why.
+        metrics: Pairs by split and reason, rows left out.
+    """
+    from components.core.step_metrics import log_metrics
+    from components.prepare.preferences.preference_step import run_preferences
+
+    outputs = {"out": pairs.path, "test_out": test_pairs.path, "quarantine": quarantine.path}
+    log_metrics(metrics, run_preferences(recipe, train.path, test.path, outputs))

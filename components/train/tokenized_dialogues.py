@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from components.core.errors import TrainingError
-from components.core.schemas import Dialogue
+from components.core.schemas import Dialogue, Turn
 
 IGNORED = -100
 """Label of a position that carries no loss; the value PyTorch's cross_entropy skips."""
@@ -49,7 +49,7 @@ def tokenize(
     Raises:
         TrainingError: No dialogue fits.
     """
-    pairs = [_ids_and_labels(dialogue, tokenizer) for dialogue in dialogues]
+    pairs = [ids_and_labels(dialogue.turns, tokenizer) for dialogue in dialogues]
     kept = [pair for pair in pairs if len(pair[0]) <= max_length]
     if not kept:
         raise TrainingError(
@@ -63,11 +63,20 @@ def tokenize(
     return TokenizedDialogues(rows, len(pairs) - len(kept))
 
 
-def _ids_and_labels(
-    dialogue: Dialogue, tokenizer: PreTrainedTokenizerBase
+def ids_and_labels(
+    turns: Sequence[Turn], tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[int], list[int]]:
+    """Renders messages up to the last answer.
+
+    Args:
+        turns: One of the assistant among them.
+        tokenizer: As in `tokenize`.
+
+    Returns:
+        Token ids, and labels of the same length: the ids of all answers, `IGNORED` elsewhere.
+    """
     encoded = tokenizer.apply_chat_template(
-        [turn.model_dump() for turn in dialogue.turns],
+        [turn.model_dump() for turn in turns],
         return_dict=True,
         return_assistant_tokens_mask=True,
     )
