@@ -10,8 +10,8 @@ from components.core.errors import BadInputError
 from components.core.recipes import check_recipe
 
 SHAPES = Path(__file__).parent / "shapes"
-ALIASES = {"smollm2-135m-instruct": "smollm2-135m", "saiga_llama3.1_70b": "llama-3.1-70b"}
-"""Models that have the shape of another."""
+ALIASES = {"saiga_llama3.1_70b": "llama-3.1-70b"}
+"""Models that have the shape of another; an `-instruct` at the end needs no mention."""
 
 
 class ModelShape(BaseModel):
@@ -112,7 +112,9 @@ def load_shape(model: str) -> ModelShape:
     """Finds a model's shape.
 
     Args:
-        model: A name that `known_models` gives, a `config.json`, or a folder that holds one.
+        model: A `config.json`, a folder that holds one, or a name that `known_models` gives, also
+            at the end of a hub id (`meta-llama/Llama-3.1-8B-Instruct`) or an `s3://` address; an
+            address that ends in another name is asked for its `config.json`.
 
     Returns:
         The shape.
@@ -120,16 +122,39 @@ def load_shape(model: str) -> ModelShape:
     Raises:
         BadInputError: There is no such model or file, or the file is no JSON object.
         RecipeError: The file lacks a key, or describes no Llama.
+        StorageError: The store does not answer.
     """
-    name = ALIASES.get(model.lower(), model.lower())
-    path = SHAPES / f"{name}.json" if name in known_models() else Path(model)
-    path = path / "config.json" if path.is_dir() else path
-    return check_recipe(str(path), {**_json_object(path, model), "name": model}, ModelShape)
+    path = _local_config(model)
+    if model.startswith("s3://") and not path.exists():
+        place, content = _stored_config(model)
+    else:
+        place, content = str(path), _json_object(path, model)
+    return check_recipe(place, {**content, "name": model}, ModelShape)
 
 
 def known_models() -> tuple[str, ...]:
     """Names of the shapes that come with Finist."""
     return (*sorted(path.stem for path in SHAPES.glob("*.json")), *sorted(ALIASES))
+
+
+def _local_config(model: str) -> Path:
+    path = Path(model)
+    if path.exists():
+        return path / "config.json" if path.is_dir() else path
+    name = model.rstrip("/").rsplit("/", 1)[-1].lower()
+    name = ALIASES.get(name, name.removeprefix("meta-").removesuffix("-instruct"))
+    return SHAPES / f"{name}.json" if name in known_models() else path
+
+
+def _stored_config(model: str) -> tuple[str, dict[str, Any]]:
+    from components.core import store  # boto3 takes a second to import
+    from components.core.settings import StoreSettings
+
+    place = f"{model.rstrip('/')}/config.json"
+    content = store.get_json(StoreSettings(), place)
+    if not isinstance(content, dict):
+        raise BadInputError(f"There is no {place} that holds a JSON object: is {model} a model?")
+    return place, content
 
 
 def _json_object(path: Path, model: str) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """Chooses how to spread a model over GPUs, or says what would fit."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from components.core.errors import BadInputError, DoesNotFitError
+from components.train.planner.alternatives import Options, halves, what_fits
 from components.train.planner.gpus import GIB, GPUS_PER_NODE, GpuPool
 from components.train.planner.memory import (
     ServingMemory,
@@ -31,8 +31,6 @@ SHORTEST_ROW = 512
 """Tokens; shorter rows are not proposed."""
 
 Work = TypeVar("Work", TrainingWork, ServingWork)
-Options = Mapping[str, Any]
-"""Options of a proposal, by name; `gpus` is their count."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def plan_training(
         DoesNotFitError: Not even ZeRO-3 fits; the message says what would.
     """
     _refuse_long(shape, work.sequence_tokens, "--sequence-tokens")
-    shards = _fitting_shards(shape, pool, work, assumed)
+    shards = fitting_shards(shape, pool, work, assumed)
     if shards is None:
         raise DoesNotFitError(_training_refusal(shape, pool, work, assumed))
     return TrainingPlan(
@@ -142,6 +140,27 @@ def plan_serving(
     return max(plans, key=lambda plan: (plan.speed.concurrency, -plan.speed.answer_seconds))
 
 
+def fitting_shards(
+    shape: ModelShape, pool: GpuPool, work: TrainingWork, assumed: Assumptions
+) -> int | None:
+    """Says how many GPUs share the model's states in a run that fits.
+
+    Args:
+        shape: The model.
+        pool: The GPUs.
+        work: The run.
+        assumed: What is taken for granted.
+
+    Returns:
+        1 where each GPU holds all of them; None where the run does not fit.
+    """
+    room = pool.gpu.memory * assumed.training_memory_share
+    for shards in shard_counts(work, pool.count):
+        if training_memory(shape, work, shards, assumed).total <= room:
+            return shards
+    return None
+
+
 def tensor_parallel_ways(shape: ModelShape, count: int) -> list[int]:
     """Degrees of tensor parallelism that vLLM accepts for a model on so many GPUs of one node.
 
@@ -161,6 +180,13 @@ def tensor_parallel_ways(shape: ModelShape, count: int) -> list[int]:
     ]
 
 
+def shard_counts(work: TrainingWork, count: int) -> tuple[int, ...]:
+    """Numbers of GPUs that may share the model's states, the preferred one first."""
+    if work.zero3 is None:
+        return (1, count)
+    return (count,) if work.zero3 else (1,)
+
+
 def _serving_plans(
     shape: ModelShape, pool: GpuPool, work: ServingWork, assumed: Assumptions
 ) -> Iterator[ServingPlan]:
@@ -171,16 +197,6 @@ def _serving_plans(
             server = Server(shape, work, pool.gpu, ways, assumed)
             speed = serving_speed(server, tokens, replicas)
             yield ServingPlan(shape, pool, work, ways, replicas, memory, tokens, speed)
-
-
-def _fitting_shards(
-    shape: ModelShape, pool: GpuPool, work: TrainingWork, assumed: Assumptions
-) -> int | None:
-    room = pool.gpu.memory * assumed.training_memory_share
-    for shards in (1, pool.count):
-        if training_memory(shape, work, shards, assumed).total <= room:
-            return shards
-    return None
 
 
 def _refuse_long(shape: ModelShape, tokens: int, options: str) -> None:
@@ -196,16 +212,16 @@ def _training_refusal(
 ) -> str:
     def fits(options: Options) -> bool:
         changed, others = _changed(work, pool, options)
-        return _fitting_shards(shape, others, changed, assumed) is not None
+        return fitting_shards(shape, others, changed, assumed) is not None
 
-    rows = _halves(work.sequence_tokens)
+    rows = halves(work.sequence_tokens, SHORTEST_ROW)
     axes: list[list[Options]] = [
         [{"method": "qlora"}] if work.method == "lora" else _lighter_methods(work),
         [{"gpus": count} for count in COUNTS if count > pool.count],
         [{"micro_batch": 1}] if work.micro_batch > 1 else [],
         [{"sequence_tokens": row} for row in rows],
     ]
-    found = _what_fits(axes, fits)
+    found = what_fits(axes, fits)
     needed = training_memory(shape, work, pool.count, assumed).total
     given = pool.gpu.memory * assumed.training_memory_share
     return (
@@ -226,7 +242,7 @@ def _serving_refusal(
         [{"quantization": name} for name in ("w8a8", "w4a16") if name != work.quantization],
         [{"gpus": count} for count in COUNTS if pool.count < count <= GPUS_PER_NODE],
     ]
-    found = _what_fits(axes, fits)
+    found = what_fits(axes, fits)
     ways = tensor_parallel_ways(shape, pool.count)[-1]
     memory = serving_memory(shape, work, pool.gpu, ways, assumed)
     taken = memory.weights + memory.activations + memory.overhead
@@ -249,27 +265,6 @@ def _changed(work: Work, pool: GpuPool, options: Options) -> tuple[Work, GpuPool
 
 def _lighter_methods(work: TrainingWork) -> list[Options]:
     return [{"method": "lora"}, {"method": "qlora"}] if work.method == "full" else []
-
-
-def _halves(tokens: int) -> Iterator[int]:
-    while (tokens := tokens // 2) >= SHORTEST_ROW:
-        yield tokens
-
-
-def _what_fits(axes: Sequence[Sequence[Options]], fits: Callable[[Options], bool]) -> list[Options]:
-    """The fewest options to change: for each choice of axes its mildest change that fits."""
-    for size in range(1, len(axes) + 1):
-        found = [
-            next(filter(fits, map(_joined, product(*chosen))), None)
-            for chosen in combinations(axes, size)
-        ]
-        if any(found):
-            return [options for options in found if options]
-    return []
-
-
-def _joined(parts: Sequence[Options]) -> Options:
-    return {name: value for part in parts for name, value in part.items()}
 
 
 def _proposal(found: Sequence[Options], pool: GpuPool, most: int) -> str:

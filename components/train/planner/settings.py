@@ -28,6 +28,8 @@ class TrainingWork(_Settings):
     """Whether the adapters drop out inputs, and so keep a copy of each."""
     checkpointing: bool = True
     """Keep each layer's input only, and compute the layer again for the backward pass."""
+    zero3: bool | None = None
+    """Whether the GPUs share the model's states; None shares them where a copy does not fit."""
     head_share: float = Field(1.0, gt=0, le=1)
     """Share of positions that reach the head: 1 in stock TRL, the answer's share in Finist."""
     dialogues: int = Field(10_000, ge=1)

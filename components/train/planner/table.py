@@ -66,7 +66,8 @@ def _gib(size: float) -> str:
     return f"{size / GIB:.2f} GiB"
 
 
-def _duration(hours: float) -> str:
+def duration(hours: float) -> str:
+    """Writes a time for people."""
     return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
 
 
@@ -97,7 +98,7 @@ def _training_rows(plan: TrainingPlan) -> Rows:
         ("total, each GPU", _total(plan)),
         ("update", f"{speed.step_seconds:.1f} s, bound by {speed.bound}"),
         ("tokens per second", f"{speed.tokens_per_second:,.0f} (MFU {speed.mfu:.0%})"),
-        (f"{work.dialogues:,} dialogues", f"{_duration(speed.dialogue_hours)} of training"),
+        (f"{work.dialogues:,} dialogues", f"{duration(speed.dialogue_hours)} of training"),
     ]
 
 
@@ -113,7 +114,7 @@ def _serving_rows(plan: ServingPlan) -> Rows:
         ("an answer then", f"{speed.answer_seconds:.1f} s"),
         ("an answer alone", f"{speed.single_answer_seconds:.1f} s"),
         ("tokens per second", f"{speed.tokens_per_second:,.0f}"),
-        (f"{work.dialogues:,} dialogues", f"{_duration(speed.dialogue_hours)} of answering"),
+        (f"{work.dialogues:,} dialogues", f"{duration(speed.dialogue_hours)} of answering"),
     ]
 
 
