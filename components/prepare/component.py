@@ -50,6 +50,7 @@ def preference_pairs(
     test_pairs: dsl.Output[dsl.Dataset],
     quarantine: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
+    bank: str = "",
 ) -> None:
     """Makes preference pairs of prepared dialogues: the reference against a wrong answer.
 
@@ -61,9 +62,10 @@ def preference_pairs(
         test_pairs: The same of the test's dialogues, to measure on.
         quarantine: JSON lines of QuarantinedRow: what was left out, and why.
         metrics: Pairs by split and reason, rows left out.
+        bank: Folder of the catalogue that the data recipe names; empty for the built-in one.
     """
     from components.core.step_metrics import log_metrics
     from components.prepare.preferences.preference_step import run_preferences
 
     outputs = {"out": pairs.path, "test_out": test_pairs.path, "quarantine": quarantine.path}
-    log_metrics(metrics, run_preferences(recipe, train.path, test.path, outputs))
+    log_metrics(metrics, run_preferences(recipe, train.path, test.path, outputs, bank))
