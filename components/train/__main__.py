@@ -9,7 +9,7 @@ import typer
 from components.core import command_line
 from components.core.recipes import load_recipe
 from components.prepare.subset import Subset
-from components.train.settings import OrpoSettings, SftSettings
+from components.train.settings import DistillSettings, OrpoSettings, SftSettings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -72,6 +72,36 @@ def orpo(
     settings = load_recipe(recipe, OrpoSettings).model_dump(mode="json")
     paths = _paths(out, base=base, train=train, test=test)
     _show(run_orpo(settings, paths, str(out / "curve.html"), str(start) if start else None))
+
+
+@app.command()
+def distill(
+    recipe: Annotated[Path, typer.Option(help="YAML with the fields of DistillSettings.")],
+    teacher: Annotated[Path, typer.Option(help="The teacher's folder.")],
+    train: Annotated[Path, typer.Option(help="Dialogues to learn, JSON lines.")],
+    test: Annotated[Path, typer.Option(help="Dialogues held out, JSON lines.")],
+    out: Annotated[Path, typer.Option(help="Folder for student, adapter and loss curve.")],
+    base: Annotated[
+        Path | None, typer.Option(help="The student's base; not with student_layers.")
+    ] = None,
+    teacher_answers: Annotated[
+        Path | None, typer.Option(help="Its answers to the training questions, JSON lines.")
+    ] = None,
+    subset: Annotated[Path | None, typer.Option(help="YAML: products, intents, rows.")] = None,
+) -> None:
+    """Train a small student to answer like its teacher; run again to go on.
+
+    Example: python -m components.train distill --recipe distill.yaml --teacher out/merged
+    --train out/train.jsonl --test out/test.jsonl --out out/distill
+    """
+    from components.train.training_step import run_distill
+
+    settings = load_recipe(recipe, DistillSettings).model_dump(mode="json")
+    part = load_recipe(subset, Subset).model_dump() if subset else None
+    read = {"base": base or out / "base", "teacher": teacher, "train": train, "test": test}
+    paths = _paths(out, **read, student=out / "student")
+    answers = str(teacher_answers) if teacher_answers else None
+    _show(run_distill(settings, paths, str(out / "curve.html"), part, answers))
 
 
 @app.command()

@@ -68,6 +68,33 @@ def orpo(  # type: ignore[no-untyped-def]  # noqa: ANN201
 
 
 @dsl.component(base_image=image("train"), install_kfp_package=False)
+def distill(  # type: ignore[no-untyped-def]  # noqa: ANN201
+    recipe: dict,  # type: ignore[type-arg]
+    subset: dict,  # type: ignore[type-arg]
+    base: Input[Model],
+    teacher: Input[Model],
+    train: Input[Dataset],
+    test: Input[Dataset],
+    student: Output[Model],
+    losses: Output[Dataset],
+    tensorboard: Output[Artifact],
+    curve: Output[HTML],
+    metrics: Output[Metrics],
+):
+    """Trains a small student to answer like its teacher, and merges it into one checkpoint."""
+    from components.core.step_metrics import log_metrics
+    from components.train.training_step import run_distill
+
+    read = {"base": base.path, "teacher": teacher.path, "train": train.path, "test": test.path}
+    kept = {"losses": losses.path, "tensorboard": tensorboard.path, "student": student.path}
+    kept["adapter"] = f"{student.path}.adapter"
+    figures = run_distill(recipe, read | kept, curve.path, subset)
+    student.metadata["base_model"] = base.metadata.get("base_model", "")
+    log_metrics(metrics, figures)
+    student.metadata.update(figures)
+
+
+@dsl.component(base_image=image("train"), install_kfp_package=False)
 def merge(  # type: ignore[no-untyped-def]  # noqa: ANN201
     base: Input[Model], adapter: Input[Model], merged: Output[Model], metrics: Output[Metrics]
 ):

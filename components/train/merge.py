@@ -43,7 +43,7 @@ def merge(base: Path, adapter: Path, merged: Path) -> float:
             f"Merging {adapter} changed the logits by {difference:.1e} of their range (limit "
             f"{TOLERANCE:.0e}); was it trained on {base}?"
         )
-    _save(whole, base, merged)
+    save_model(whole, base, merged)
     return difference
 
 
@@ -55,7 +55,14 @@ def _logits(model: torch.nn.Module) -> Tensor:
     return logits
 
 
-def _save(model: PreTrainedModel, base: Path, merged: Path) -> None:
+def save_model(model: PreTrainedModel, base: Path, merged: Path) -> None:
+    """Writes a model in bfloat16 with the tokenizer and chat template of another.
+
+    Args:
+        model: The model; its type is changed in place.
+        base: The folder that has tokenizer and chat template.
+        merged: Where the checkpoint goes; it appears whole or not at all.
+    """
     partial = merged.with_name(merged.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.to(torch.bfloat16).save_pretrained(partial)

@@ -115,19 +115,34 @@ class OrpoSettings(TrainingSettings):
 
 
 class DistillSettings(TrainingSettings):
-    """A student learns a teacher's answers, then its distribution over tokens.
+    """A student learns to answer like a teacher."""
 
-    Generalized knowledge distillation (Agarwal et al. 2023, arXiv:2306.13649).
-    """
-
-    student_layers: int | None = Field(None, ge=1)
-    """Make the student of so many of the teacher's layers, evenly spaced, the first and the last
-    among them; None trains `base_model`, which must have the teacher's tokenizer."""
-    on_policy: float = Field(0.5, ge=0, le=1)
-    """Share of updates on answers that the student writes itself (the paper's lambda)."""
+    student_layers: int | None = Field(None, ge=2)
+    """Make the student of so many of the teacher's layers, those that change the hidden state
+    most; None trains `base_model`."""
+    level: Literal["sequence", "token"] = "token"
+    """`sequence`: cross-entropy on answers (Kim & Rush 2016, arXiv:1606.07947), which asks nothing
+    of the tokenizers. `token`: the teacher's distribution over each next token (generalized
+    knowledge distillation, Agarwal et al. 2023, arXiv:2306.13649), for one vocabulary."""
+    answers: Literal["teacher", "reference"] = "teacher"
+    """Whose answers to the training questions the student is shown: those that the teacher gives,
+    or those of the dataset."""
+    on_policy: float = Field(0.0, ge=0, le=1)
+    """Share of updates on answers that the student writes itself (the paper's lambda); `token`."""
     divergence: float = Field(0.5, ge=0, le=1)
     """Where the generalized Jensen-Shannon divergence stands between forward (0) and reverse (1)
-    KL (the paper's beta)."""
+    KL (the paper's beta); `token`."""
     temperature: float = Field(1.0, gt=0)
+    """Of sampling the student's own answers."""
     max_answer_tokens: int = Field(64, ge=1)
     """Of the answers that teacher and student write."""
+
+    @model_validator(mode="after")
+    def _is_distillation(self) -> Self:
+        if self.lora.last_layers:
+            raise ValueError("a student learns with all its layers: leave out lora.last_layers")
+        if self.level == "sequence" and self.on_policy:
+            raise ValueError("on_policy needs level: token")
+        if self.student_layers and self.hardware.processes * self.hardware.nodes > 1:
+            raise ValueError("student_layers is for one process: leave it out, or hardware")
+        return self
