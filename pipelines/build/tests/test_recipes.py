@@ -1,0 +1,53 @@
+"""The recipes that come with Finist can be read, and the planner says that they fit."""
+
+from pathlib import Path
+
+import pytest
+
+from components.train.planner.gpus import parse_gpus
+from components.train.planner.model_shape import load_shape
+from components.train.planner.preflight import plan_recipe, preflight
+from pipelines.build.recipe import RECIPES, BuildRecipe, read_recipe
+
+POOL = parse_gpus("4xA100-80GB")
+PARALLELISM = {
+    "smollm2-135m-laptop": "one GPU",
+    "saiga-llama3.1-70b-lora": "ZeRO-3 over 4",
+    "saiga-llama3.1-70b-qlora": "data parallel over 4",
+    "llama3.1-8b-lora": "data parallel over 4",
+}
+
+
+@pytest.fixture(params=PARALLELISM)
+def recipe(request: pytest.FixtureRequest) -> BuildRecipe:
+    return read_recipe(Path(request.param))
+
+
+def test_every_recipe_is_checked_here() -> None:
+    assert {path.stem for path in RECIPES.glob("*.yaml")} == set(PARALLELISM)
+
+
+@pytest.mark.parametrize(("name", "parallelism"), PARALLELISM.items())
+def test_training_fits_the_pool_in_the_layout_that_was_meant(name: str, parallelism: str) -> None:
+    settings = read_recipe(Path(name)).sft
+    plan = plan_recipe(settings, load_shape(settings.base_model), POOL)
+    assert plan.parallelism == parallelism
+
+
+def test_the_preflight_plans_every_training_of_a_recipe(recipe: BuildRecipe) -> None:
+    trainings = [recipe.sft, *([recipe.orpo] if recipe.orpo else [])]
+    page = preflight(trainings, POOL)
+    assert page.count("tokens per second") == len(trainings)
+    assert "not planned" not in page
+
+
+def test_stages_of_a_recipe_train_the_same_model(recipe: BuildRecipe) -> None:
+    if recipe.orpo:
+        assert recipe.orpo.base_model == recipe.sft.base_model
+        assert recipe.orpo.lora == recipe.sft.lora
+
+
+def test_what_a_recipe_gives_the_pipeline_is_read_back_as_the_same(recipe: BuildRecipe) -> None:
+    given = recipe.parameters()
+    assert given["base_model"] == recipe.sft.base_model
+    assert type(recipe.sft).model_validate(given["recipe"]) == recipe.sft
