@@ -28,7 +28,8 @@ install: $(VENV)/.installed $(SERVE)/.installed ## both environments, from the l
 demo: install ## the whole loop on this machine: train, publish, serve, evaluate, report
 	$(BIN)/finist demo
 
-demo-full: demo bench ## the demo, then the benchmarks
+demo-full: install ## the demo with its heavier stages: ORPO and distillation
+	$(BIN)/finist demo --recipe smollm2-135m-laptop-full
 
 test: install lint ## linters, types and every test (what CI runs)
 	$(BIN)/python -m pytest

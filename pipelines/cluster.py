@@ -28,6 +28,8 @@ DATA_KEYS = ("OPENAI_API_KEY", "FINIST_USER_SALT")
 """Keys of the data stage's Secret: a teacher's or judge's API key, the salt of hashed user ids."""
 
 WORKSPACE = "/workspace"
+TRAINING_HOME = "/tmp/finist"
+"""Where a pod that trains writes checkpoints before they go to the store."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class ClusterSettings:
 
     accelerator: str = "nvidia.com/gpu"
     gpus: int = 4
+    gpu: str = "A100-80GB"
+    """As the planner knows it (`components.train.planner.gpus`)."""
     node_selector: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType(
             {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB"}
@@ -68,6 +72,8 @@ class ClusterSettings:
     workspace_claim: str = "finist-workspace"
     """A PersistentVolumeClaim for what a retried data step goes on from: answers of a teacher that
     were paid for (manifests/base/workspace.yaml)."""
+    checkpoints: str = "s3://finist/checkpoints"
+    """Where training keeps its checkpoints, so that an evicted pod goes on in another."""
     user: int = 10001
     """The images' own user."""
     step: Amounts = Amounts("4", "16Gi")
@@ -80,6 +86,11 @@ class ClusterSettings:
     """Before the first retry; twice as long before each further one."""
     longest_backoff: str = "600s"
 
+    @property
+    def pool(self) -> str:
+        """The pool in the planner's words."""
+        return f"{self.gpus}x{self.gpu}"
+
 
 def place(settings: ClusterSettings | None = None) -> Place:
     """Gives what tasks need in a cluster, for the pipelines to apply.
@@ -89,6 +100,7 @@ def place(settings: ClusterSettings | None = None) -> Place:
     """
     cluster = settings or ClusterSettings()
     return Place(
+        gpus=cluster.pool,
         every=partial(as_step, settings=cluster),
         store=partial(with_store, settings=cluster),
         data=partial(as_data, settings=cluster),
@@ -172,13 +184,15 @@ def on_gpus(task: Task, count: int, settings: ClusterSettings) -> None:
 
 
 def as_training(task: Task, settings: ClusterSettings) -> None:
-    """Gives a task that trains the whole pool, and days.
+    """Gives a task that trains the whole pool, days, and a place for its checkpoints.
 
     Args:
         task: The task, changed in place.
         settings: The cluster.
     """
     on_gpus(task, settings.gpus, settings)
+    task.set_env_variable("FINIST_CHECKPOINTS", settings.checkpoints)
+    task.set_env_variable("FINIST_HOME", TRAINING_HOME)
     _with_amounts(task, settings.training)
     kubernetes.set_timeout(task, settings.training_seconds)
 

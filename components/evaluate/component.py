@@ -65,12 +65,14 @@ def leaderboard(
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Metrics],
     board: dsl.Output[dsl.Artifact],
+    tuned: dsl.Input[dsl.Dataset] | None = None,
+    distilled: dsl.Input[dsl.Dataset] | None = None,
     emulated_baseline: bool = True,
     base_model: str = "",
     watch_link: str = "",
     data_card_link: str = "",
 ) -> None:
-    """Ranks a candidate against the baseline, with a report.
+    """Ranks a candidate, and what was made beside it, against the baseline, with a report.
 
     Args:
         baseline: JSON lines of Answer.
@@ -79,6 +81,8 @@ def leaderboard(
         report: The HTML page.
         summary: Every contender's figures.
         board: The leaderboard as JSON (`summary.json`).
+        tuned: Answers of the model after SFT, where the candidate went on from it.
+        distilled: Answers of the student.
         emulated_baseline: The baseline is the laptop's stand-in for GigaChat; the page says so.
         base_model: The model that stands in for GigaChat, a folder, an address or a name.
         watch_link: Address of the watch report, relative to the page; empty for none.
@@ -90,7 +94,8 @@ def leaderboard(
     from components.evaluate.leaderboard import summary as figures
     from components.evaluate.report import Links, write_report
 
-    sources = [Path(baseline.path), Path(candidate.path)]
+    asked = (baseline, candidate, tuned, distilled)
+    sources = [Path(answers.path) for answers in asked if answers]
     links = Links(watch=watch_link, data_card=data_card_link)
     page, json_file = Path(report.path), Path(board.path)
     curve = Path(losses.path)

@@ -1,5 +1,6 @@
 """Command line of the training stage: `python -m components.train`."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -129,6 +130,9 @@ def _paths(out: Path, **read: Path) -> dict[str, str]:
 
 
 def _show(figures: Mapping[str, float]) -> None:
+    """Prints the figures, in the first of a run's processes only."""
+    if int(os.environ.get("RANK", "0")):
+        return
     for name, value in figures.items():
         print(f"{name} {value}")
 

@@ -1,7 +1,7 @@
 """KFP face of the training stage."""
 
 from kfp import dsl
-from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Model, Output
+from kfp.dsl import HTML, Artifact, Dataset, Input, Markdown, Metrics, Model, Output
 
 from components.core.images import image
 
@@ -15,6 +15,22 @@ def base_model(name: str, model: Output[Model]):  # type: ignore[no-untyped-def]
 
     materialize(name, Path(model.path))
     model.metadata["base_model"] = name.rsplit("/", 1)[-1]
+
+
+@dsl.component(base_image=image("train"), install_kfp_package=False)
+def preflight(  # type: ignore[no-untyped-def]  # noqa: ANN201
+    recipe: dict,  # type: ignore[type-arg]
+    orpo_recipe: dict,  # type: ignore[type-arg]
+    gpus: str,
+    plan: Output[Markdown],
+):
+    """Says whether the training fits the GPUs, before any of them is asked for."""
+    from pathlib import Path
+
+    from components.core.whole_files import write_text
+    from components.train.training_step import run_preflight
+
+    write_text(Path(plan.path), run_preflight(recipe, orpo_recipe, gpus))
 
 
 @dsl.component(base_image=image("train"), install_kfp_package=False)

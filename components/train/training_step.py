@@ -11,12 +11,36 @@ from components.core.recipes import check_recipe
 from components.core.schemas import LossPoint
 from components.prepare.subset import Subset
 from components.train.distill import Teacher, distill
+from components.train.launch import launch, needs_processes
 from components.train.loss_curve import write_html
 from components.train.merge import merge
 from components.train.orpo import align
-from components.train.settings import DistillSettings, OrpoSettings, SftSettings
+from components.train.planner.gpus import parse_gpus
+from components.train.planner.preflight import preflight
+from components.train.settings import DistillSettings, OrpoSettings, SftSettings, TrainingSettings
 from components.train.sft import fine_tune
 from components.train.training_run import TrainingPaths
+
+
+def run_preflight(recipe: Mapping[str, Any], orpo_recipe: Mapping[str, Any], gpus: str) -> str:
+    """Says whether the training of a pipeline fits its GPUs.
+
+    Args:
+        recipe: The fields of `SftSettings`.
+        orpo_recipe: The fields of `OrpoSettings`; empty where there is no ORPO.
+        gpus: The pool, as `4xA100-80GB`; empty where there is none.
+
+    Returns:
+        The plans as Markdown.
+
+    Raises:
+        RecipeError: A recipe has an unknown key or a value out of range.
+        DoesNotFitError: See `components.train.planner.preflight.preflight`.
+    """
+    recipes: list[TrainingSettings] = [check_recipe("the recipe", recipe, SftSettings)]
+    if orpo_recipe:
+        recipes.append(check_recipe("the ORPO recipe", orpo_recipe, OrpoSettings))
+    return preflight(recipes, parse_gpus(gpus) if gpus else None)
 
 
 def run_sft(
@@ -41,10 +65,13 @@ def run_sft(
         TrainingError: See `components.train.sft.fine_tune`.
     """
     settings = check_recipe("the recipe", recipe, SftSettings)
+    if needs_processes(settings.hardware):
+        given = {"recipe": recipe, "paths": paths, "curve": curve, "subset": subset}
+        return launch("run_sft", given, settings.hardware)
     part = check_recipe("the recipe's subset", subset or {}, Subset)
     folders = training_paths(paths)
     summary = fine_tune(settings, folders, part)
-    write_html(read_jsonl(folders.losses, LossPoint), Path(curve))
+    _draw(folders.losses, Path(curve))
     return asdict(summary)
 
 
@@ -67,9 +94,12 @@ def run_orpo(
         TrainingError: See `components.train.orpo.align`.
     """
     settings = check_recipe("the recipe", recipe, OrpoSettings)
+    if needs_processes(settings.hardware):
+        given = {"recipe": recipe, "paths": paths, "curve": curve, "start": start}
+        return launch("run_orpo", given, settings.hardware)
     folders = training_paths(paths)
     summary = align(settings, folders, Path(start) if start else None)
-    write_html(read_jsonl(folders.losses, LossPoint), Path(curve))
+    _draw(folders.losses, Path(curve))
     return summary.figures()
 
 
@@ -98,6 +128,9 @@ def run_distill(
         TrainingError: See `components.train.distill.distill`.
     """
     settings = check_recipe("the recipe", recipe, DistillSettings)
+    if needs_processes(settings.hardware):
+        given = {"recipe": recipe, "paths": paths, "curve": curve, "subset": subset}
+        return launch("run_distill", given | {"answers": answers}, settings.hardware)
     part = check_recipe("the recipe's subset", subset or {}, Subset)
     others = {name: path for name, path in paths.items() if name not in ("teacher", "student")}
     if settings.student_layers:
@@ -106,9 +139,10 @@ def run_distill(
     teacher = Teacher(Path(paths["teacher"]), Path(answers) if answers else None)
     summary = distill(settings, folders, teacher, part)
     figures = asdict(summary)
-    merged = Path(paths["student"])
-    figures["relative_logit_difference"] = merge(folders.base, folders.adapter, merged)
-    write_html(read_jsonl(folders.losses, LossPoint), Path(curve))
+    if int(os.environ.get("RANK", "0")) == 0:
+        merged = Path(paths["student"])
+        figures["relative_logit_difference"] = merge(folders.base, folders.adapter, merged)
+    _draw(folders.losses, Path(curve))
     return figures
 
 
@@ -116,3 +150,9 @@ def training_paths(paths: Mapping[str, str]) -> TrainingPaths:
     """Gives a stage's paths, with checkpoints under `FINIST_HOME`."""
     folders = {name: Path(path) for name, path in paths.items()}
     return TrainingPaths(**folders, home=Path(os.environ.get("FINIST_HOME", ".finist")))
+
+
+def _draw(losses: Path, curve: Path) -> None:
+    """Draws the loss curve, in the first of a run's processes only."""
+    if int(os.environ.get("RANK", "0")) == 0:
+        write_html(read_jsonl(losses, LossPoint), curve)

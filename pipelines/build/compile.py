@@ -22,7 +22,7 @@ def write_package(recipe: Path, package: Path) -> None:
     chosen = read_recipe(recipe)
     package.parent.mkdir(parents=True, exist_ok=True)
     compiler.Compiler().compile(
-        build_pipeline(cluster.place()),
+        build_pipeline(cluster.place(), chosen.stages()),
         str(package),
         pipeline_parameters=chosen.parameters(),
     )

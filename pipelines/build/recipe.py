@@ -6,9 +6,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.core.recipes import load_recipe
+from components.prepare.preferences.settings import PreferenceSettings
 from components.prepare.recipe import DatasetRecipe
 from components.prepare.subset import Subset
-from components.train.settings import SftSettings
+from components.train.settings import DistillSettings, OrpoSettings, SftSettings
+from pipelines.build.pipeline import Stages
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -32,18 +34,35 @@ class BuildRecipe(BaseModel):
     subset: Subset = Subset()
     """Which dialogues are trained on and asked about; all by default."""
     sft: SftSettings = SftSettings()
+    preferences: PreferenceSettings = PreferenceSettings()
+    """How the pairs that `orpo` learns from are made."""
+    orpo: OrpoSettings | None = None
+    """Preference training after SFT; left out, there is none."""
+    distill: DistillSettings | None = None
+    """A smaller student of the candidate; left out, there is none."""
     data: DatasetRecipe = DatasetRecipe()
     evaluation: EvaluationSettings = EvaluationSettings()
 
     def parameters(self) -> dict[str, Any]:
         """Gives the recipe as parameters of the build pipeline."""
         return {
-            "recipe": self.sft.model_dump(mode="json", exclude_none=True),
-            "subset": self.subset.model_dump(mode="json", exclude_none=True),
+            "recipe": _plain(self.sft),
+            "subset": _plain(self.subset),
+            "preferences": _plain(self.preferences),
+            "orpo_recipe": _plain(self.orpo),
+            "distill_recipe": _plain(self.distill),
             "base_model": self.sft.base_model,
             "data": self.data.model_dump(mode="json", exclude_unset=True, exclude_none=True),
             **self.evaluation.model_dump(),
         }
+
+    def stages(self) -> Stages:
+        """Says which optional stages the recipe has."""
+        return Stages(orpo=self.orpo is not None, distill=self.distill is not None)
+
+
+def _plain(settings: BaseModel | None) -> dict[str, Any]:
+    return settings.model_dump(mode="json", exclude_none=True) if settings else {}
 
 
 def read_recipe(path: Path) -> BuildRecipe:

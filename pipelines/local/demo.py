@@ -46,7 +46,8 @@ THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that wait sleep: with anything else running on two cores, spinning costs 3.5 times."""
 
 QUIET = {"DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
-PAGES = ("report", "watch", "data_card", "data_summary", "curve")
+PAGES = ("report", "watch", "data_card", "data_summary", "curve", "orpo_curve", "distill_curve")
+"""Outputs of the pipeline that are kept as pages, as far as the recipe has their stages."""
 
 
 class LastRun(BaseModel):
@@ -155,13 +156,14 @@ def _run_pipeline(this: Run, console: Console) -> dict[str, Any]:
         **THREADS,
         **stack.store_environment(this.home),
         "FINIST_DEPLOY_DIRECTORY": str(this.home / inference.FOLDER),
+        "FINIST_CHECKPOINTS": f"s3://{s3.BUCKET}/checkpoints",
     }
     log = this.home / "logs" / "build.log"
     warnings.filterwarnings("ignore", message=".*have no effect in the current local runner")
     with StepConsole(log, console) as steps, _environment(variables):
         try:
             with contextlib.redirect_stdout(steps):
-                task = build_pipeline(_laptop(this.deployment_key()))(**_arguments(this))
+                task = _pipeline(this)(**_arguments(this))
         except RuntimeError as error:
             reason = steps.error or f"{error}."
             raise FinistError(f"{reason} (all that the steps printed: {log})") from error
@@ -182,6 +184,10 @@ def _laptop(deployment: str) -> Place:
         baseline.after(server)
 
     return Place(every=every, server=server, order=order)
+
+
+def _pipeline(this: Run) -> Any:
+    return build_pipeline(_laptop(this.deployment_key()), this.recipe.stages())
 
 
 def _arguments(this: Run) -> dict[str, Any]:
@@ -209,7 +215,7 @@ def _collect(home: Path, outputs: Mapping[str, Any]) -> Path:
     """Puts the run's pages beside one another, under names that a browser opens."""
     folder = home / "report"
     folder.mkdir(exist_ok=True)
-    for name in PAGES:
+    for name in set(PAGES) & set(outputs):
         shutil.copyfile(outputs[name].path, folder / f"{name}.html")
     shutil.copyfile(outputs["board"].path, folder / "summary.json")
     return folder / "report.html"

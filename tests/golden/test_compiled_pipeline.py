@@ -5,10 +5,12 @@ To accept a change: `finist compile tests/golden/build.yaml`, then read the diff
 
 from pathlib import Path
 
+import pytest
 import yaml
 from kfp import components
 
 from pipelines.build.compile import write_package
+from pipelines.build.recipe import RECIPES, read_recipe
 
 GOLDEN = Path(__file__).parent / "build.yaml"
 RECIPE = Path("smollm2-135m-laptop")
@@ -21,20 +23,39 @@ def test_the_compiled_pipeline_is_the_golden_one(tmp_path: Path) -> None:
     assert found == list(yaml.safe_load_all(GOLDEN.read_text()))
 
 
+def tasks(package: Path) -> set[str]:
+    loaded = components.load_component_from_file(str(package))
+    return set(loaded.pipeline_spec.root.dag.tasks)
+
+
 def test_the_sdk_loads_it_back() -> None:
-    loaded = components.load_component_from_file(str(GOLDEN))
-    assert set(loaded.pipeline_spec.root.dag.tasks) == {
+    assert tasks(GOLDEN) == {
         "answer",
         "answer-2",
         "base-model",
         "deploy",
         "leaderboard",
         "merge",
+        "preflight",
         "prepare",
         "publish",
         "sft",
         "watch",
     }
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_compiles_with_the_stages_that_it_has(recipe: Path, tmp_path: Path) -> None:
+    package = tmp_path / "build.yaml"
+    write_package(recipe, package)
+    stages = read_recipe(recipe).stages()
+    found = tasks(package)
+    assert {"orpo", "preference-pairs"} <= found or not stages.orpo
+    assert "distill" in found or not stages.distill
+    # One pool holds one model: every one but the candidate is removed after it was asked.
+    asked = {task for task in found if task.startswith("deploy")}
+    removed = {task for task in found if task.startswith("remove")}
+    assert len(removed) == len(asked) - 1 == stages.orpo + stages.distill
 
 
 def test_nothing_is_installed_at_run_time() -> None:

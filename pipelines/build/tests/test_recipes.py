@@ -12,6 +12,7 @@ from pipelines.build.recipe import RECIPES, BuildRecipe, read_recipe
 POOL = parse_gpus("4xA100-80GB")
 PARALLELISM = {
     "smollm2-135m-laptop": "one GPU",
+    "smollm2-135m-laptop-full": "one GPU",
     "saiga-llama3.1-70b-lora": "ZeRO-3 over 4",
     "saiga-llama3.1-70b-qlora": "data parallel over 4",
     "llama3.1-8b-lora": "data parallel over 4",
