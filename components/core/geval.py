@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 from tqdm import tqdm
 
 from components.core.llm import (
@@ -33,6 +33,13 @@ from components.core.schemas import Turn
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCORES = (1, 2, 3, 4, 5)
+SCORE_SCHEMA: dict[str, JsonValue] = {
+    "type": "object",
+    "properties": {"score": {"type": "integer", "enum": list(SCORES)}},
+    "required": ["score"],
+    "additionalProperties": False,
+}
+"""What a bound reply looks like: `{"score": 4}`."""
 REFUSED = (400, 422)
 """HTTP statuses of an endpoint that does not know `logprobs`."""
 
@@ -72,6 +79,9 @@ class Judging(Frozen):
     deadline_seconds: float = Field(default=120.0, gt=0)
     concurrency: int = Field(default=8, ge=1)
     """Cases in work at once, for `judge_all`."""
+    structured_output: bool = False
+    """Whether the server binds the reply to JSON with a score from 1 to 5: for a model that does
+    not keep to the form. The score's own token still says how sure it is."""
 
     def asking(self, sampled: bool) -> Asking:
         """Gives the request's settings for either method."""
@@ -81,6 +91,7 @@ class Judging(Frozen):
             top_logprobs=0 if sampled else 20,
             retries=self.retries,
             deadline_seconds=self.deadline_seconds,
+            reply_schema=SCORE_SCHEMA if self.structured_output else None,
         )
 
 

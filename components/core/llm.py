@@ -19,7 +19,11 @@ from openai.types.chat import (
     ChatCompletionMessageParam,
     ChatCompletionTokenLogprob,
 )
-from pydantic import BaseModel, ConfigDict, Field
+from openai.types.shared_params.response_format_json_schema import (
+    JSONSchema,
+    ResponseFormatJSONSchema,
+)
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from tqdm import tqdm
 
 from components.core.errors import EndpointError, FinistError, MissingSecretError
@@ -66,6 +70,9 @@ class Asking(Frozen):
     """Label of the progress bar on stderr; empty for none."""
     top_logprobs: int = Field(default=0, ge=0, le=20)
     """How many likely tokens to report at each position; 0 asks for no log-probabilities."""
+    reply_schema: dict[str, JsonValue] | None = None
+    """JSON Schema that the server binds the reply to (structured output); None for free text. A
+    server that cannot do so refuses the request, or leaves it out: check the reply all the same."""
 
 
 class Token(Frozen):
@@ -281,11 +288,19 @@ async def _receive(
         stream_options={"include_usage": True},
         logprobs=True if top else openai.omit,
         top_logprobs=top or openai.omit,
+        response_format=_response_format(asking.reply_schema) or openai.omit,
     )
     stream.retries = raw.retries_taken
     async with raw.parse() as chunks:
         async for chunk in chunks:
             stream.add(chunk)
+
+
+def _response_format(schema: dict[str, Any] | None) -> ResponseFormatJSONSchema | None:
+    if schema is None:
+        return None
+    bound: JSONSchema = {"name": "reply", "strict": True, "schema": schema}
+    return {"type": "json_schema", "json_schema": bound}
 
 
 async def complete_all(

@@ -43,6 +43,7 @@ class CannedServer:
         self.model = model
         self.asked: Counter[str] = Counter()
         self.systems: list[str] = []
+        self.formats: list[Any] = []
         self.in_flight = 0
         self.most_in_flight = 0
         self.url = ""
@@ -71,6 +72,7 @@ class CannedServer:
         body = await request.json()
         question = body["messages"][-1]["content"]
         self.systems += [m["content"] for m in body["messages"] if m["role"] == "system"]
+        self.formats.append(body.get("response_format"))
         canned = self.answer(question)
         tries = self.asked[question]
         self.asked[question] += 1

@@ -35,6 +35,14 @@ async def test_the_prompt_holds_the_case_and_the_pinned_steps() -> None:
         assert part in prompt
 
 
+async def test_a_bound_reply_is_a_score_by_its_token_too() -> None:
+    top = {"4": 0.75, "2": 0.25}
+    found, server = await judged(Canned('{"score": 4 }', top=top), structured_output=True)
+    (asked,) = server.formats
+    assert asked["json_schema"]["schema"]["properties"]["score"]["enum"] == [1, 2, 3, 4, 5]
+    assert found.score == pytest.approx(0.75 * 4 + 0.25 * 2)
+
+
 @pytest.mark.parametrize("refuses", [True, False], ids=["answers 400", "leaves them out"])
 async def test_without_logprobs_the_score_is_the_mean_of_samples(refuses: bool) -> None:
     replies = iter(["5", *["4", "2", "3", "мусор"] * 2])

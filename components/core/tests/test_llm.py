@@ -51,6 +51,18 @@ async def test_it_streams_the_text_with_usage_and_times(server: CannedServer) ->
     assert (got.retries, got.error) == (0, "")
 
 
+async def test_a_reply_schema_goes_with_the_request_and_nothing_goes_without_one(
+    server: CannedServer,
+) -> None:
+    schema = {"type": "object", "properties": {"answer": {"type": "string"}}}
+    await ask(server, "ставка", reply_schema=schema)
+    await ask(server, "ставка")
+    bound, free = server.formats
+    assert bound["type"] == "json_schema"
+    assert bound["json_schema"] == {"name": "reply", "strict": True, "schema": schema}
+    assert free is None
+
+
 async def test_half_a_character_becomes_the_replacement_character(server: CannedServer) -> None:
     (got,) = await ask(server, "половина")
     assert got.text.strip() == "Сердце \ufffd и 😀"

@@ -135,7 +135,9 @@ def _messages(dialogue: Dialogue, system: str, mask: Callable[[str], str]) -> tu
 
 def _key(messages: Sequence[Turn], settings: LlmQualitySettings, served: str) -> str:
     asking = settings.asking
-    parts = [settings.endpoint.model, served, asking.max_tokens, asking.temperature]
+    parts: list[object] = [settings.endpoint.model, served, asking.max_tokens, asking.temperature]
+    if asking.reply_schema:
+        parts.append(asking.reply_schema)
     content = json.dumps([*parts, *(turn.content for turn in messages)], ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 

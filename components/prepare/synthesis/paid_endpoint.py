@@ -78,13 +78,15 @@ def request_key(role: Role, model: str, messages: Messages, asking: Asking, samp
         role: Teacher or judge.
         model: The model's name.
         messages: The conversation as sent, hence the prompt with its version.
-        asking: Tokens and temperature.
+        asking: Tokens, temperature and the schema of the reply.
         sample: Seed and item, or the number of a sample.
 
     Returns:
         64 hexadecimal digits.
     """
-    how = (asking.max_tokens, asking.temperature, asking.top_logprobs)
+    how: list[object] = [asking.max_tokens, asking.temperature, asking.top_logprobs]
+    if asking.reply_schema:  # left out otherwise, so that older journals keep their keys
+        how.append(asking.reply_schema)
     turns = [(turn.role, turn.content) for turn in messages]
     content = json.dumps([role, model, turns, how, sample], ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from components.core.geval import Judging
 from components.core.llm import Asking, Endpoint
@@ -59,6 +59,10 @@ class SyntheticSource(Settings):
     """Of the teacher; the judge has its own."""
     max_tokens: int = Field(default=700, ge=1)
     """Of one reply of the teacher."""
+    structured_output: Literal["off", "schema", "schema-with-lengths"] = "off"
+    """Whether the teacher's server binds replies to JSON with a question and an answer: for a model
+    that does not keep to the form. With lengths they are bound to `limits` too, which vLLM does;
+    other providers may refuse it. The judge has its own setting in `judging`."""
     retries: int = Field(default=4, ge=0)
     """Further tries of a request that the teacher put off (429, 5xx)."""
     deadline_seconds: float = Field(default=240.0, gt=0)
@@ -88,4 +92,25 @@ class SyntheticSource(Settings):
             concurrency=self.concurrency,
             retries=self.retries,
             deadline_seconds=self.deadline_seconds,
+            reply_schema=self._reply_schema(),
         )
+
+    def _reply_schema(self) -> dict[str, JsonValue] | None:
+        if self.structured_output == "off":
+            return None
+        bounds = {
+            "question": self.limits.question_characters,
+            "answer": self.limits.answer_characters,
+        }
+        lengths = self.structured_output == "schema-with-lengths"
+        return {
+            "type": "object",
+            "properties": {name: _text(*bounds[name], lengths=lengths) for name in bounds},
+            "required": list(bounds),
+            "additionalProperties": False,
+        }
+
+
+def _text(shortest: int, longest: int, *, lengths: bool) -> dict[str, JsonValue]:
+    bounds: dict[str, JsonValue] = {"minLength": shortest, "maxLength": longest}
+    return {"type": "string", **(bounds if lengths else {})}

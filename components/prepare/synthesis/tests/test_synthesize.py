@@ -110,6 +110,25 @@ def test_a_bad_row_is_rejected_by_name_and_never_judged(kind: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
+    ("structured_output", "question"),
+    [
+        ("schema", {"type": "string"}),
+        ("schema-with-lengths", {"type": "string", "minLength": 10, "maxLength": 90}),
+    ],
+)
+def test_replies_are_bound_to_the_form_where_the_recipe_says_so(
+    structured_output: str, question: dict[str, object], tmp_path: Path
+) -> None:
+    bound = {"structured_output": structured_output, "limits": {"question_characters": (10, 90)}}
+    _, server = made(teaching(FAULTS["unparseable"]), tmp_path, dialogues=1, **bound)
+    (asked,) = server.formats
+    assert asked["json_schema"]["schema"]["properties"]["question"] == question
+    assert asked["json_schema"]["schema"]["required"] == ["question", "answer"]
+    _, server = made(teaching(FAULTS["unparseable"]), tmp_path, dialogues=1)
+    assert server.formats == [None], "another form is another request"
+
+
+@pytest.mark.parametrize(
     "wrapped",
     [
         "```json\n{}\n```",
