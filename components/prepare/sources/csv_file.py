@@ -35,7 +35,7 @@ def read_csv(path: Path, columns: Columns, reading: Reading) -> Iterator[Record 
     encoding = _encoding(path, reading.encoding)
     try:
         with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
-            yield from _records(path, file, columns)
+            yield from _records(path, file, columns, encoding)
     except (LookupError, UnicodeError) as error:
         raise SchemaError(f"{path} cannot be read as {encoding}: {error}.") from error
 
@@ -103,7 +103,9 @@ class _Lines:
         self.record = []
 
 
-def _records(path: Path, file: TextIO, columns: Columns) -> Iterator[Record | QuarantinedRow]:
+def _records(
+    path: Path, file: TextIO, columns: Columns, encoding: str
+) -> Iterator[Record | QuarantinedRow]:
     lines = _Lines(file)
     delimiter = _delimiter(lines, columns)
     fields: list[str] = []
@@ -117,7 +119,7 @@ def _records(path: Path, file: TextIO, columns: Columns) -> Iterator[Record | Qu
         elif not fields:
             fields = columns.of_header(cells, str(path))
         else:
-            yield _record(path, number, cells, fields)
+            yield _record(path, number, cells, fields, encoding)
     if not fields:
         columns.of_header([], str(path))
 
@@ -152,10 +154,18 @@ def _rows(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str] | RowE
 
 
 def _record(
-    path: Path, number: int, cells: list[str], fields: list[str]
+    path: Path, number: int, cells: list[str], fields: list[str], encoding: str
 ) -> Record | QuarantinedRow:
     if any(cells[len(fields) :]):
         reason = f"{len(cells)} values for {len(fields)} columns; quote texts with the delimiter."
         return quarantined(path, number, RowError("wrong-columns", reason), cells)
+    if encoding == "cp1251" and any(map(_was_utf8, cells)):
+        reason = "The row is UTF-8 in a file of Windows-1251; save the file in one encoding."
+        return quarantined(path, number, RowError("encoding", reason), cells)
     named = zip(fields, cells, strict=False)
     return Record(str(path), number, {field: cell for field, cell in named if field})
+
+
+def _was_utf8(cell: str) -> bool:
+    """Whether a cell read as Windows-1251 is UTF-8; Russian in the one is never the other."""
+    return not cell.isascii() and _is_utf8(cell.encode("cp1251", "surrogateescape"))

@@ -93,6 +93,15 @@ def test_a_few_broken_bytes_do_not_make_a_file_windows_1251(tmp_path: Path) -> N
     assert (bad.kind, bad.line) == ("encoding", 4)
 
 
+def test_a_row_pasted_as_utf_8_into_a_file_of_windows_1251_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    lines = ["вопрос;ответ\n", "Да?;Да.\n", "Это «№ 5»?;Нет.\n"]
+    path.write_bytes("".join(lines).encode("cp1251") + "Когда?;Завтра.\n".encode())
+    dialogues, (bad,) = read(path)
+    assert [row.question for row in dialogues] == ["Да?", "Это «№ 5»?"]
+    assert (bad.kind, bad.line) == ("encoding", 4)
+
+
 def test_a_quote_left_open_costs_its_line_alone(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     good = [f"Вопрос {number}?;Ответ {number}.\n" for number in range(600)]
