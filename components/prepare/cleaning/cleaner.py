@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from components.core.schemas import Dialogue, QuarantinedRow, Turn
 from components.prepare.cleaning.characters import repair
 from components.prepare.cleaning.language import evident, follows_the_rest, language_of
-from components.prepare.cleaning.links import is_own, strip_links
+from components.prepare.cleaning.links import is_own, leaned_on, strip_links
 from components.prepare.cleaning.quality import POOR, UNREADABLE, Rules, first_fault
 from components.prepare.cleaning.settings import CleaningSettings
 from components.prepare.cleaning.wording import PHRASES, PhraseKind, find_phrase
@@ -148,12 +148,18 @@ def mended(dialogue: Dialogue, settings: CleaningSettings) -> Turns | Rejected:
     texts = [_stable(turn.content, keep) for turn in dialogue.turns]
     if found and settings.links == "reject":
         return Rejected("link", f"A message holds the web address {found[0][:100]!r}.")
+    if found and (link := _needed_link(dialogue, keep)):
+        return Rejected("link", f"A sentence would break without the web address {link[:100]!r}.")
     if not all(map(_SAYS_SOMETHING.search, texts)):
         return Rejected("empty", "A message is empty once markup and web addresses are gone.")
     return tuple(
         turn if turn.content == text else turn.model_copy(update={"content": text})
         for turn, text in zip(dialogue.turns, texts, strict=True)
     )
+
+
+def _needed_link(dialogue: Dialogue, keep: Callable[[str], bool]) -> str:
+    return next(filter(None, (leaned_on(repair(t.content), keep) for t in dialogue.turns)), "")
 
 
 def _stable(text: str, keep: Callable[[str], bool]) -> str:

@@ -14,6 +14,10 @@ _LINK = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
+_AFTER_PREPOSITION = re.compile(
+    rf"(?<!\w)(?:на|в|во|по|с|со|из|через|к|от|до|о|об)[ ]+(?P<link>{_LINK.pattern})",
+    re.IGNORECASE | re.VERBOSE,
+)
 _MARKDOWN = re.compile(r"!?\[([^\[\]]*)\]\(([^()\s]{4,2000})\)")
 _HOST = re.compile(r"^(?:[a-z][a-z0-9+.-]*://)?(?:[^/@]*@)?([^/:?#]+)", re.IGNORECASE)
 _TAIL = ".,;:!?)]}…"
@@ -75,6 +79,22 @@ def strip_links(text: str, keep: Callable[[str], bool]) -> str:
 
     stripped = _LINK.sub(cut, _MARKDOWN.sub(unlinked, text))
     return text if stripped == text else _tidied(stripped)
+
+
+def leaned_on(text: str, keep: Callable[[str], bool]) -> str:
+    """Finds an address that its sentence cannot do without: `Подробнее на bank.example`.
+
+    Args:
+        text: Any text.
+        keep: Says whether an address stays; those that do are no trouble.
+
+    Returns:
+        The first such address; empty when there is none.
+    """
+    if not may_hold_link(text):
+        return ""
+    links = (found.group("link").rstrip(_TAIL) for found in _AFTER_PREPOSITION.finditer(text))
+    return next((link for link in links if not keep(link)), "")
 
 
 def _tidied(text: str) -> str:

@@ -27,6 +27,8 @@ _KEYBOARD = ("йцукен", "нгшщз", "фывап", "ролдж", "ячсм
 _NO_VOWEL = re.compile(r"\b[b-df-hj-np-tv-xzбвгджзклмнпрстфхцчшщьъ]{5,}\b")
 _LEAST_FOR_DISTINCT, _MOST_FOR_DISTINCT = 10, 300
 _PLAINLY_DISTINCT = 0.8
+_LONGEST_PIECES = 15
+"""Characters of a piece between spaces, on average: longer ones may hold several words."""
 _LEAST_FOR_KNOWN = 2
 _LEAST_FOR_RUN = 5
 _ENOUGH_FOR_KNOWN = 400
@@ -122,7 +124,8 @@ def _same_sentences(text: str, settings: QualitySettings) -> str:
 
 def _few_words(text: str, settings: QualitySettings) -> str:
     pieces = text.lower().split()
-    if len(set(pieces)) >= _PLAINLY_DISTINCT * len(pieces):
+    plainly = len(set(pieces)) >= _PLAINLY_DISTINCT * len(pieces)
+    if plainly and len(text) < _LONGEST_PIECES * len(pieces):
         return ""
     words = _WORD.findall(text.lower())
     if not _LEAST_FOR_DISTINCT <= len(words) <= _MOST_FOR_DISTINCT:
