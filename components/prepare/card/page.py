@@ -17,6 +17,8 @@ LONGEST_TEXT = 1500
 """Characters of a message that the page shows; the JSON has it in full."""
 CENTS = 0.1
 """Smaller sums of money are written with four decimals."""
+LEAST_SHARE = 0.0005
+"""A smaller share would be written as 0.0%."""
 OPEN_TABLE = 20
 """Longer tables of intents and products are folded."""
 _PLACEHOLDER = re.compile(r"\[[А-ЯЁ]{2,20}\]")
@@ -118,14 +120,23 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "count": lambda number: f"{number:,}",
-        "percent": lambda share: f"{100 * share:.1f}%",
-        "money": lambda value: f"{value:,.2f}" if value >= CENTS else f"{value:.4f}",
+        "percent": percent,
+        "money": lambda value: f"{value:,.{4 if 0 < value < CENTS else 2}f}",
         "short": short_count,
         "placeholders": mark_placeholders,
         "ranges": bin_ranges,
         "ranked": lambda counts: sorted(counts.items(), key=lambda item: (-item[1], item[0])),
     }
     return environment
+
+
+def percent(share: float) -> str:
+    """Writes a share with one decimal; what is there but rounds to nothing says so: `<0.1%`.
+
+    Args:
+        share: In [0, 1].
+    """
+    return "<0.1%" if 0 < share < LEAST_SHARE else f"{100 * share:.1f}%"
 
 
 def short_count(number: int) -> str:

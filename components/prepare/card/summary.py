@@ -14,11 +14,17 @@ import pandas as pd
 from components.core.errors import BadInputError
 from components.core.json_lines import Line, parse, stream_lines
 from components.core.schemas import Dialogue
-from components.core.whole_files import whole_file
+from components.core.whole_files import whole_file, write_text
 from components.prepare.card.sampling import Reservoir
 
 MOST_ROWS = 50_000
 """Rows of each split that Evidently sees; more are sampled evenly."""
+HEAD = (
+    '<p style="font:16px/1.5 sans-serif;margin:16px 20px 0">'
+    "Columns of the dialogues, by Evidently. <b>Current</b> is the test, <b>reference</b> "
+    "the training data.</p>"
+)
+"""What Evidently's page does not say itself."""
 CATEGORIES = ["source", "intent", "language", "licence"]
 NUMBERS = [
     *("question characters", "question words", "answer characters", "answer words"),
@@ -43,6 +49,7 @@ def write_summary(train: Path, test: Path, page: Path, *, seed: int) -> None:
     snapshot = _run(current, reference)
     with whole_file(page) as partial:
         snapshot.save_html(str(partial))
+        _explain(partial)
 
 
 def _table(path: Path, seed: int) -> pd.DataFrame:
@@ -65,6 +72,11 @@ def _record(dialogue: Dialogue) -> Record:
         *(len(question), len(question.split()), len(answer), len(answer.split())),
         *(len(dialogue.turns), len(dialogue.facts), dialogue.judge_score),
     )
+
+
+def _explain(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    write_text(page, text.replace("<body>", f"<body>{HEAD}", 1))
 
 
 def _run(current: pd.DataFrame, reference: pd.DataFrame) -> Any:

@@ -49,7 +49,7 @@ class SynthesisResult(BaseModel):
     dialogues: Path
     """JSON lines of `Dialogue`, all accepted."""
     rejected: Path
-    """JSON lines of `QuarantinedRow`; `line` is the item's number from 1."""
+    """JSON lines of `QuarantinedRow`; `file` is the source, `line` the item's number from 1."""
     source: str
     """As the rows carry it, for example `synthetic:teacher`."""
     teacher: str
@@ -110,7 +110,7 @@ def write_results(
     left_out = [each for each in ordered if each.fault is not None]
     paths = work_dir / DIALOGUES, work_dir / REJECTED
     write_jsonl(paths[0], (_dialogue(each, source) for each in kept))
-    write_jsonl(paths[1], (_rejected(each, work_dir, source) for each in left_out))
+    write_jsonl(paths[1], (_rejected(each, source) for each in left_out))
     result = _result(paths, source, ordered, cost)
     write_text(work_dir / SUMMARY, result.model_dump_json(indent=2) + "\n")
     return result
@@ -187,7 +187,7 @@ def family(item: Item, source: SyntheticSource) -> str:
     return f"{item.intent.id}/{source.name}.{source.manners_version}-{item.manner.id}"
 
 
-def _rejected(verdict: Verdict, work_dir: Path, source: SyntheticSource) -> QuarantinedRow:
+def _rejected(verdict: Verdict, source: SyntheticSource) -> QuarantinedRow:
     item, draft = verdict.item, verdict.draft
     kind, reason = verdict.fault or ("", "")
     row = {
@@ -201,7 +201,7 @@ def _rejected(verdict: Verdict, work_dir: Path, source: SyntheticSource) -> Quar
     reply = {} if draft else {"reply": verdict.reply}
     shown = {name: text[:LONGEST_SHOWN] for name, text in (texts | reply).items()}
     return QuarantinedRow(
-        file=str(work_dir / JOURNAL),
+        file=f"synthetic:{source.name}",
         line=item.number + 1,
         reason=reason,
         kind=kind,

@@ -30,7 +30,7 @@ from components.prepare.card.histograms import (
     score_histogram,
     split_scores,
 )
-from components.prepare.card.page import short_count, write_card
+from components.prepare.card.page import percent, short_count, write_card
 from components.prepare.card.sampling import Reservoir, in_turns
 from components.prepare.catalogue import Bank
 from components.prepare.generate import generate
@@ -230,6 +230,7 @@ def test_every_part_stands_on_the_page(three_sources: CardInput, tmp_path: Path)
         "en 0 2 16.7%",
         "empty-answer 2 a.csv:3",
         "accepted 3 60.0%",
+        "dialogues with more than one question",
         "unparseable 1 20.0%",
         "1,234 56 0.0123",
         "of a budget of 1.00",
@@ -238,6 +239,13 @@ def test_every_part_stands_on_the_page(three_sources: CardInput, tmp_path: Path)
     ):
         assert said in text
     assert "deterministic generator" not in text
+
+
+@pytest.mark.parametrize(
+    ("share", "written"), [(0, "0.0%"), (0.0004, "<0.1%"), (0.0005, "0.1%"), (1, "100.0%")]
+)
+def test_a_share_that_rounds_to_nothing_is_still_seen(share: float, written: str) -> None:
+    assert percent(share) == written
 
 
 def test_the_page_loads_nothing_and_runs_nothing(three_sources: CardInput, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def test_the_page_needs_no_network_and_holds_no_dialogue(
         assert column in page
     assert '["number of rows", "150", "300"]' in page
     assert "judge score" not in page
+    assert "<b>Current</b> is the test" in page
     assert "вклад" not in page
 
 
