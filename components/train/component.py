@@ -28,7 +28,7 @@ def preflight(  # type: ignore[no-untyped-def]  # noqa: ANN201
     from pathlib import Path
 
     from components.core.whole_files import write_text
-    from components.train.training_step import run_preflight
+    from components.train.planner.preflight_step import run_preflight
 
     write_text(Path(plan.path), run_preflight(recipe, orpo_recipe, gpus))
 

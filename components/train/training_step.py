@@ -15,32 +15,9 @@ from components.train.launch import launch, needs_processes
 from components.train.loss_curve import write_html
 from components.train.merge import merge
 from components.train.orpo import align
-from components.train.planner.gpus import parse_gpus
-from components.train.planner.preflight import preflight
-from components.train.settings import DistillSettings, OrpoSettings, SftSettings, TrainingSettings
+from components.train.settings import DistillSettings, OrpoSettings, SftSettings
 from components.train.sft import fine_tune
 from components.train.training_run import TrainingPaths
-
-
-def run_preflight(recipe: Mapping[str, Any], orpo_recipe: Mapping[str, Any], gpus: str) -> str:
-    """Says whether the training of a pipeline fits its GPUs.
-
-    Args:
-        recipe: The fields of `SftSettings`.
-        orpo_recipe: The fields of `OrpoSettings`; empty where there is no ORPO.
-        gpus: The pool, as `4xA100-80GB`; empty where there is none.
-
-    Returns:
-        The plans as Markdown.
-
-    Raises:
-        RecipeError: A recipe has an unknown key or a value out of range.
-        DoesNotFitError: See `components.train.planner.preflight.preflight`.
-    """
-    recipes: list[TrainingSettings] = [check_recipe("the recipe", recipe, SftSettings)]
-    if orpo_recipe:
-        recipes.append(check_recipe("the ORPO recipe", orpo_recipe, OrpoSettings))
-    return preflight(recipes, parse_gpus(gpus) if gpus else None)
 
 
 def run_sft(
@@ -121,29 +98,45 @@ def run_distill(
         answers: The teacher's answers to the training questions; None generates them.
 
     Returns:
-        The fields of `DistillSummary`, and how much merging changed the logits.
+        The fields of `DistillSummary`, and how much merging changed the logits. The processes of
+        a TrainJob leave the adapter, for `merge` to be called afterwards.
 
     Raises:
         RecipeError: The recipe has an unknown key or a value out of range.
         TrainingError: See `components.train.distill.distill`.
     """
+    given = {"recipe": recipe, "paths": paths, "curve": curve, "subset": subset}
+    figures = train_student(**given, answers=answers)
+    if "TORCHELASTIC_RUN_ID" not in os.environ:  # ZeRO-3 would shard what is merged
+        base, adapter = Path(_student_base(recipe, paths)), Path(paths["adapter"])
+        merged = Path(paths["student"])
+        figures["relative_logit_difference"] = merge(base, adapter, merged)
+    return figures
+
+
+def train_student(
+    recipe: Mapping[str, Any],
+    paths: Mapping[str, str],
+    curve: str,
+    subset: Mapping[str, Any] | None = None,
+    answers: str | None = None,
+) -> dict[str, float]:
+    """Trains a student's adapter; see `run_distill`."""
     settings = check_recipe("the recipe", recipe, DistillSettings)
     if needs_processes(settings.hardware):
         given = {"recipe": recipe, "paths": paths, "curve": curve, "subset": subset}
-        return launch("run_distill", given | {"answers": answers}, settings.hardware)
+        return launch("train_student", given | {"answers": answers}, settings.hardware)
     part = check_recipe("the recipe's subset", subset or {}, Subset)
     others = {name: path for name, path in paths.items() if name not in ("teacher", "student")}
-    if settings.student_layers:
-        others["base"] = f"{paths['student']}.base"
-    folders = training_paths(others)
+    folders = training_paths(others | {"base": _student_base(recipe, paths)})
     teacher = Teacher(Path(paths["teacher"]), Path(answers) if answers else None)
     summary = distill(settings, folders, teacher, part)
-    figures = asdict(summary)
-    if int(os.environ.get("RANK", "0")) == 0:
-        merged = Path(paths["student"])
-        figures["relative_logit_difference"] = merge(folders.base, folders.adapter, merged)
     _draw(folders.losses, Path(curve))
-    return figures
+    return asdict(summary)
+
+
+def _student_base(recipe: Mapping[str, Any], paths: Mapping[str, str]) -> str:
+    return f"{paths['student']}.base" if recipe.get("student_layers") else paths["base"]
 
 
 def training_paths(paths: Mapping[str, str]) -> TrainingPaths:
