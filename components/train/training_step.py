@@ -105,8 +105,7 @@ def run_distill(
         RecipeError: The recipe has an unknown key or a value out of range.
         TrainingError: See `components.train.distill.distill`.
     """
-    given = {"recipe": recipe, "paths": paths, "curve": curve, "subset": subset}
-    figures = train_student(**given, answers=answers)
+    figures = train_student(recipe, paths, curve, subset, answers)
     if "TORCHELASTIC_RUN_ID" not in os.environ:  # ZeRO-3 would shard what is merged
         base, adapter = Path(_student_base(recipe, paths)), Path(paths["adapter"])
         merged = Path(paths["student"])
