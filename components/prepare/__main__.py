@@ -35,6 +35,7 @@ def prepare(
     Beside it: `python -m components.prepare.sources` (brief for copywriters, a look at a file),
     `python -m components.prepare.synthesis` (a teacher alone).
     """  # noqa: D412
+    from components.prepare.card.page import percent
     from components.prepare.dataset import DatasetFiles, prepare_dataset
     from components.prepare.recipe import read_recipe
 
@@ -55,7 +56,7 @@ def prepare(
     if card.languages_dropped:
         dropped = (f"{code} {rows:,}" for code, rows in card.languages_dropped.items())
         share = sum(card.languages_dropped.values()) / card.stages[0].rows_out
-        print(f"other languages, left out: {share:.1%} of the rows ({', '.join(dropped)})")
+        print(f"other languages, left out: {percent(share)} of the rows ({', '.join(dropped)})")
     left_out = sum(rejected.rows for rejected in card.rejected)
     print(f"{left_out:,} rows left out: {files.quarantine}")
     for synthesis in card.syntheses:

@@ -80,16 +80,25 @@ def _next(rows: Iterator[tuple[int, tuple[Any, ...]]]) -> tuple[int, tuple[Any, 
     except SchemaError:
         raise
     except _BROKEN as error:
-        cause = _cause(error)
-        reason = f"The workbook cannot be read from here on ({cause}); save it anew."
-        raise RowError("broken-xlsx", reason) from error
+        raise _told(_first(error)) from error
 
 
-def _cause(error: BaseException) -> str:
+def _told(cause: BaseException) -> RowError:
+    from defusedxml.common import DefusedXmlException
+
+    if isinstance(cause, DefusedXmlException):
+        reason = "The workbook declares XML entities, as attacks do; save the table anew as XLSX."
+        return RowError("hostile-xlsx", reason)
+    said = f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+    reason = f"The workbook cannot be read from here on ({said}); save it anew."
+    return RowError("broken-xlsx", reason)
+
+
+def _first(error: BaseException) -> BaseException:
     """What was first raised: openpyxl wraps it into "see the exception for more details"."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return error
 
 
 def _rows(path: Path, reading: Reading) -> Iterator[tuple[int, tuple[Any, ...]]]:

@@ -38,7 +38,7 @@ def read_reply(completion: Completion) -> Draft | Fault:
     """
     reason = completion.finish_reason
     if reason in ("error", "timeout"):
-        return f"teacher-{reason}", f"{completion.error}; run again to ask again."
+        return f"teacher-{reason}", f"The teacher gave no reply ({completion.error}); run again."
     if reason in ("blacklist", "content_filter"):
         return "blocked", f"The teacher's provider blocked the reply ({reason})."
     draft = parse_draft(completion.text)

@@ -164,8 +164,8 @@ def test_xml_entities_are_refused(tmp_path: Path) -> None:
 
     edited(path, SHEET_FILE, with_entities)
     dialogues, (bad,) = read(path)
-    assert (dialogues, bad.kind) == ([], "broken-xlsx")
-    assert "EntitiesForbidden" in bad.reason
+    assert (dialogues, bad.line, bad.kind) == ([], 0, "hostile-xlsx")
+    assert "XML entities" in bad.reason
 
 
 def test_lies_about_size_are_not_believed(tmp_path: Path) -> None:
