@@ -1,6 +1,7 @@
 """The one way in which a command ends: exit code and one sentence on stderr."""
 
 import errno
+import signal
 import sys
 from pathlib import Path
 
@@ -36,9 +37,12 @@ def explain(error: BaseException) -> tuple[int, str] | None:
 def run(app: typer.Typer) -> None:
     """Runs a typer application and leaves the process with Finist's exit codes.
 
+    A SIGTERM ends it as Ctrl-C does, with whatever has to be stopped stopped.
+
     Args:
         app: The application; its own usage errors keep exit code 2.
     """
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         app(standalone_mode=True)
     except BaseException as error:
