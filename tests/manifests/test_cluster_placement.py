@@ -8,9 +8,10 @@ import pytest
 import yaml
 from kfp import compiler, dsl
 
+from components.core.cluster import STORE_KEYS, WORKSPACE, ClusterSettings
 from components.core.images import image
 from components.deploy.settings import read_profile
-from pipelines.cluster import STORE_KEYS, WORKSPACE, ClusterSettings, on_gpus, place
+from pipelines.cluster import on_gpus, place
 from tests.kubernetes_tools import REPOSITORY, kustomize, overlay_values
 
 
