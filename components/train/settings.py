@@ -120,7 +120,7 @@ class DistillSettings(TrainingSettings):
     student_layers: int | None = Field(None, ge=2)
     """Make the student of so many of the teacher's layers, those that change the hidden state
     most; None trains `base_model`."""
-    level: Literal["sequence", "token"] = "token"
+    level: Literal["sequence", "token"] = "sequence"
     """`sequence`: cross-entropy on answers (Kim & Rush 2016, arXiv:1606.07947), which asks nothing
     of the tokenizers. `token`: the teacher's distribution over each next token (generalized
     knowledge distillation, Agarwal et al. 2023, arXiv:2306.13649), for one vocabulary."""

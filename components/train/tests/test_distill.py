@@ -46,9 +46,14 @@ SHARED: dict[str, Any] = {
     "max_length": 256,
 }
 SETTINGS = DistillSettings(
-    student_layers=2, answers="reference", on_policy=0.5, max_answer_tokens=12, **SHARED
+    level="token",
+    student_layers=2,
+    answers="reference",
+    on_policy=0.5,
+    max_answer_tokens=12,
+    **SHARED,
 )
-SEQUENCE = DistillSettings(level="sequence", **SHARED)
+SEQUENCE = DistillSettings(**SHARED)
 SUBSET = Subset(rows=64, seed=1)
 
 
