@@ -53,6 +53,8 @@ class Stages:
 
     orpo: bool = False
     distill: bool = False
+    student: bool = False
+    """Distillation trains a base model of its own, not some layers of the teacher."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Recipes:
     preferences: Any
     orpo: Any
     distill: Any
+    student_model: Any
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
         orpo_recipe: dict,  # type: ignore[type-arg]
         distill_recipe: dict,  # type: ignore[type-arg]
         base_model: str = "smollm2-135m-instruct",
+        student_model: str = "",
         baseline_endpoint: str = "http://finist-gigachat-adapter.finist/v1",
         baseline_model: str = "GigaChat",
         baseline_prompt: str = "",
@@ -124,7 +128,7 @@ def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
         dataset = _step(place, prepare(recipe=data), place.store, place.data)
         rows = {name: dataset.outputs[name] for name in ("train", "test")}
         base = _step(place, fetch_base_model(name=base_model), place.store)
-        recipes = Recipes(recipe, subset, preferences, orpo_recipe, distill_recipe)
+        recipes = Recipes(recipe, subset, preferences, orpo_recipe, distill_recipe, student_model)
         trained = _train(place, parts, recipes, base.outputs["model"], rows)
         asked = {
             "questions": questions,
@@ -210,10 +214,11 @@ def _train(
         curves["orpo_curve"] = aligned.outputs["curve"]
     candidate = list(models)[-1]
     if stages.distill:
+        own = _student_base(place, recipes) if stages.student else base
         student = distill(
             recipe=recipes.distill,
             subset=recipes.subset,
-            base=base,
+            base=own,
             teacher=models[candidate],
             **rows,
         )
@@ -221,6 +226,11 @@ def _train(
         models["distilled"] = student.outputs["student"]
         curves["distill_curve"] = student.outputs["curve"]
     return Trained(models, last, candidate, tuned, curves)
+
+
+def _student_base(place: Place, recipes: Recipes) -> Any:
+    fetched = fetch_base_model(name=recipes.student_model)
+    return _step(place, fetched.set_display_name("student-base"), place.store).outputs["model"]
 
 
 def _merged(place: Place, base: Any, adapter: Task) -> Any:

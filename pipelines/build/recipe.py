@@ -52,13 +52,18 @@ class BuildRecipe(BaseModel):
             "orpo_recipe": _plain(self.orpo),
             "distill_recipe": _plain(self.distill),
             "base_model": self.sft.base_model,
+            "student_model": self.distill.base_model if self.distill else "",
             "data": self.data.model_dump(mode="json", exclude_unset=True, exclude_none=True),
             **self.evaluation.model_dump(),
         }
 
     def stages(self) -> Stages:
         """Says which optional stages the recipe has."""
-        return Stages(orpo=self.orpo is not None, distill=self.distill is not None)
+        return Stages(
+            orpo=self.orpo is not None,
+            distill=self.distill is not None,
+            student=self.distill is not None and self.distill.student_layers is None,
+        )
 
 
 def _plain(settings: BaseModel | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ PARALLELISM = {
     "smollm2-135m-laptop": "one GPU",
     "smollm2-135m-laptop-full": "one GPU",
     "saiga-llama3.1-70b-lora": "ZeRO-3 over 4",
+    "saiga-llama3.1-70b-to-8b": "ZeRO-3 over 4",
     "saiga-llama3.1-70b-qlora": "data parallel over 4",
     "llama3.1-8b-lora": "data parallel over 4",
 }
