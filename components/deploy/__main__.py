@@ -25,7 +25,8 @@ def deploy(
 
     Examples:
 
-    `python -m components.deploy deploy tuned --storage-uri s3://finist/models/finist/0a1b2c/ --show`
+    `python -m components.deploy deploy tuned --storage-uri s3://finist/models/finist/0a1b2c/
+    --show`
 
     `python -m components.deploy deploy tuned --storage-uri s3://finist/models/finist/0a1b2c/
     --served-model-name finist --profile a100x4`

@@ -59,6 +59,8 @@ def prepare(
         print(f"other languages, left out: {percent(share)} of the rows ({', '.join(dropped)})")
     left_out = sum(rejected.rows for rejected in card.rejected)
     print(f"{left_out:,} rows left out: {files.quarantine}")
+    removed = sum(card.duplicates.removed.values()) if card.duplicates else 0
+    print(f"{removed:,} near-duplicates removed: {files.near_duplicates}")
     for synthesis in card.syntheses:
         money = sum(spent.money for spent in synthesis.spending)
         print(f"{synthesis.source}: {synthesis.accepted:,} kept, {money:.2f} {synthesis.currency}")

@@ -106,6 +106,29 @@ def distill(
 
 
 @app.command()
+def trainjob(
+    recipe: Annotated[Path, typer.Option(help="YAML with the fields of SftSettings.")],
+    base: Annotated[str, typer.Option(help="The base model's folder on the shared volume.")],
+    train: Annotated[str, typer.Option(help="Dialogues to learn, there.")],
+    test: Annotated[str, typer.Option(help="Dialogues held out, there.")],
+    out: Annotated[str, typer.Option(help="Folder for what comes of it, there.")],
+    subset: Annotated[Path | None, typer.Option(help="YAML: products, intents, rows.")] = None,
+    name: Annotated[str, typer.Option(help="Name of the objects.")] = "finist-training",
+) -> None:
+    """Print the TrainJob (Kubeflow Trainer) that trains a recipe on several nodes, for kubectl.
+
+    Example: python -m components.train trainjob --recipe sft.yaml --base /workspace/base
+    --train /workspace/train.jsonl --test /workspace/test.jsonl --out /workspace/sft
+    """
+    from components.train.trainjob import as_yaml_stream, train_job
+
+    settings = load_recipe(recipe, SftSettings)
+    part = load_recipe(subset, Subset) if subset else None
+    files = {"base": base, "train": train, "test": test, "out": out}
+    print(as_yaml_stream(train_job("sft", settings, files, name, subset=part)), end="")
+
+
+@app.command()
 def merge(
     base: Annotated[Path, typer.Option(help="The base model's folder.")],
     adapter: Annotated[Path, typer.Option(help="The adapter's folder.")],

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import gcd
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from components.core.json_lines import write_jsonl
 from components.core.schemas import LossPoint
 from components.train.adapted_model import name_base
 from components.train.checkpoints import CheckpointKeeper, CheckpointPlace, forget, newest
+from components.train.planner.preflight import after_out_of_memory
 from components.train.precision import training_dtype
 from components.train.settings import TrainingSettings
 from components.train.zero3 import zero3_arguments
@@ -28,7 +30,8 @@ LOGGING_UPDATES = 5
 CHECKPOINTS = 3
 """Kept on the disk: the newest, the best, and the one that was newest until it is sealed."""
 EVALUATION_ROWS = 4
-"""Rows at once in evaluation for each one in training: without gradients there is room."""
+"""Rows at once in evaluation for each one in training, on a CPU: there is room without gradients.
+On a GPU float32 logits of a large vocabulary would be the peak that no planner counted."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def arguments(
         output_dir=str(run),
         max_steps=optimizer.updates,
         per_device_train_batch_size=optimizer.batch_size,
-        per_device_eval_batch_size=EVALUATION_ROWS * optimizer.batch_size,
+        per_device_eval_batch_size=optimizer.batch_size * (1 if cuda else EVALUATION_ROWS),
         gradient_accumulation_steps=optimizer.accumulation,
         learning_rate=optimizer.learning_rate,
         lr_scheduler_type="cosine",
@@ -123,7 +126,9 @@ def arguments(
         metric_for_best_model="eval_loss",
         greater_is_better=False,
         restore_callback_states_from_checkpoint=True,  # early stopping's count
-        logging_steps=LOGGING_UPDATES,
+        # A divisor, so that no mean of the training loss spans a checkpoint: a resumed run would
+        # know its second half only.
+        logging_steps=gcd(LOGGING_UPDATES, settings.evaluate_every),
         prediction_loss_only=True,
         seed=settings.seed,
         bf16=cuda and training_dtype(hardware.dtype) is torch.bfloat16,
@@ -164,7 +169,7 @@ def train(
         trainer.add_callback(EarlyStoppingCallback(settings.patience))
     checkpoint = newest(place)
     trainer.args.eval_on_start = checkpoint is None
-    with _out_of_memory():
+    with _out_of_memory(settings):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     points = loss_points(trainer.state.log_history)
     _save(trainer, paths)
@@ -229,11 +234,10 @@ def _save(trainer: Trainer, paths: TrainingPaths) -> None:
 
 
 @contextmanager
-def _out_of_memory() -> Iterator[None]:
+def _out_of_memory(settings: TrainingSettings) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise TrainingError(
-            "The device ran out of memory; halve optimizer.batch_size and double "
-            "optimizer.accumulation, or ask `finist plan` what fits."
-        ) from error
+        memory = torch.cuda.get_device_properties(0).total_memory
+        advice = after_out_of_memory(settings, memory)
+        raise TrainingError(f"The device ran out of memory. {advice}") from error

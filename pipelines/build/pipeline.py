@@ -197,7 +197,7 @@ def _train(
     """SFT; then, as far as the recipe has them, ORPO from its adapter and a student."""
     fits = preflight(recipe=recipes.sft, orpo_recipe=recipes.orpo, gpus=place.gpus)
     tuned = sft(recipe=recipes.sft, subset=recipes.subset, base=base, **rows)
-    _step(place, tuned, place.store, place.train).after(_step(place, fits))
+    _step(place, tuned, place.store, place.train).after(_step(place, fits, place.store))
     last, models = tuned, {"tuned": _merged(place, base, tuned)}
     curves = {"curve": tuned.outputs["curve"]}
     if stages.orpo:

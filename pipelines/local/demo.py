@@ -117,7 +117,7 @@ def code_hash() -> str:
     """Hashes what decides a step's outcome, so that the cache forgets when the code changes."""
     digest = hashlib.sha256()
     for path in sorted((REPOSITORY / "components").rglob("*")):
-        if path.suffix in {".py", ".yaml", ".jinja"} and "tests" not in path.parts:
+        if path.suffix in {".py", ".yaml", ".json", ".jinja"} and "tests" not in path.parts:
             digest.update(path.relative_to(REPOSITORY).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
