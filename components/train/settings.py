@@ -85,6 +85,8 @@ class TrainingSettings(_Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.evaluate_every > self.optimizer.updates:
+            raise ValueError("evaluate_every exceeds optimizer.updates: nothing would be measured")
         many = self.hardware.processes * self.hardware.nodes > 1
         if self.lora.last_layers and (many or self.hardware.deepspeed != "none"):
             raise ValueError("lora.last_layers is for one process: leave it out, or hardware")

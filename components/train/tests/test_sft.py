@@ -177,8 +177,10 @@ def test_a_loss_that_is_not_a_number_stops_with_a_sentence(
     wild = SETTINGS.model_copy(
         update={"optimizer": OptimizerSettings(updates=20, learning_rate=1e30, warmup_updates=0)}
     )
-    with pytest.raises(TrainingError, match="learning_rate"):
+    with pytest.raises(TrainingError, match=r"learning_rate.*bad_batch_\d+\.json"):
         fine_tune(wild, paths(tmp_path, tiny_model, dialogues), SUBSET)
+    (kept,) = tmp_path.glob("checkpoints/*/bad_batch_*.json")
+    assert {"update", "input_ids", "labels"} <= set(json.loads(kept.read_text()))
 
 
 def test_a_wrong_recipe_is_named(tmp_path: Path) -> None:
