@@ -20,7 +20,7 @@ from components.core.tests.canned_server import CannedServer, serving
 from components.prepare.dataset import DatasetFiles, prepare_dataset
 from components.prepare.deduplication.near_duplicates import RemovedRow
 from components.prepare.prepare_step import run_step
-from components.prepare.recipe import DatasetRecipe
+from components.prepare.recipe import RECIPES, DatasetRecipe, read_recipe
 from components.prepare.synthesis.tests.teacher import faithful
 
 SMALL = {"kind": "bank", "train_rows": 400, "test_rows": 160}
@@ -175,6 +175,11 @@ def test_the_step_takes_what_kfp_hands_over(tmp_path: Path) -> None:
     assert (figures["train_rows"], figures["test_rows"]) == (400, 160)
     with pytest.raises(RecipeError, match="sources"):
         run_step({"sources": [{"kind": "csv"}]}, outputs, "")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.yaml")))
+def test_recipes_that_we_ship_can_be_read(name: str) -> None:
+    assert read_recipe(Path(name)).name == name
 
 
 def test_one_file_for_two_outputs_is_refused(tmp_path: Path) -> None:
