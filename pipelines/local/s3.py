@@ -67,7 +67,7 @@ def s3_launch(home: Path, port: int, keys: Credentials) -> Launch:
             "AWS_ACCESS_KEY_ID": keys.s3_access_key.get_secret_value(),
             "AWS_SECRET_ACCESS_KEY": keys.s3_secret_key.get_secret_value(),
             **{f"WEED_JWT_{scope}_KEY": signing for scope in scopes},
-            "GOMEMLIMIT": "256MiB",  # else an upload of 270 MB leaves a heap of 700 MB
+            "GOMEMLIMIT": "512MiB",  # else an upload of 270 MB leaves a heap of 700 MB
         },
         directory=directory,
     )
