@@ -7,6 +7,7 @@ import io
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -49,6 +50,8 @@ _STYLE: Any = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
 }
+STROKES = ("-", "--", ":", "-.")
+"""One for each contender, which all have one colour."""
 WIDTH = 4.9
 """Inches; narrow, so that the text can still be read on a phone."""
 MOST_BARS = 24
@@ -144,14 +147,15 @@ def latency_chart(contenders: Sequence[Sequence[Answer]], baseline: str) -> str:
     """
     with mpl.rc_context(_STYLE):
         figure, axes = _figure(2.6)
+        others = cycle(STROKES)
         for answers in contenders:
             times = sorted(
                 a.latency_seconds for a in answers if outcome(a) not in ("error", "timeout")
             )
             shares = np.arange(1, len(times) + 1) / len(answers) * 100
             name = answers[0].contender
-            colour = BASELINE if name == baseline else TUNED
-            axes.step(times, shares, where="post", color=colour, label=name)
+            colour, stroke = (BASELINE, "-") if name == baseline else (TUNED, next(others))
+            axes.step(times, shares, where="post", color=colour, linestyle=stroke, label=name)
         axes.axvline(ANSWER_LIMIT_SECONDS, color=ACCENT, linestyle="--", label="2 min limit")
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
