@@ -152,6 +152,23 @@ def hashed_user_id(raw: str, salt: str = "") -> str:
     return f"usr-{hmac.new(salt.encode(), raw.encode(), hashlib.sha256).hexdigest()[:24]}"
 
 
+class JudgedScores(Row):
+    """A judge's opinion of one answer, by the criteria of a rubric."""
+
+    judge: str = Field(min_length=1)
+    """The judge's model."""
+    rubric: str = Field(min_length=1)
+    """The rubric with its version, for example `bank_answer.v1`."""
+    scores: dict[str, float]
+    """By criterion, in [1, 5]; a criterion whose score could not be read is in `failures`."""
+    overall: float | None
+    """Mean of the scores by the rubric's weights; None when one of them is missing."""
+    failures: dict[str, str] = Field(default_factory=dict)
+    """By criterion: why there is no score (`unparseable: ...`, `error: ...`, `timeout: ...`)."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
 class Answer(Row):
     """What a contender answered to one test question, and what it took."""
 
@@ -168,6 +185,10 @@ class Answer(Row):
     completion_tokens: int
     latency_seconds: float
     first_token_seconds: float | None
+    retries: int = 0
+    """Further tries that the endpoint made necessary."""
+    judged: JudgedScores | None = None
+    """None where no judge was asked."""
 
 
 class LossPoint(Row):
