@@ -1,6 +1,7 @@
 """What SFT, ORPO and distillation share: arguments, checkpoints, the curve, the saved adapter."""
 
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from components.train.precision import training_dtype
 from components.train.settings import TrainingSettings
 from components.train.zero3 import zero3_arguments
 
+LOG = logging.getLogger(__name__)
 LOGGING_UPDATES = 5
 CHECKPOINTS = 3
 """Kept on the disk: the newest, the best, and the one that was newest until it is sealed."""
@@ -86,7 +88,8 @@ def run_key(settings: BaseModel, subset: BaseModel, inputs: Sequence[Path]) -> s
     """
     digest = hashlib.sha256((settings.model_dump_json() + subset.model_dump_json()).encode())
     for path in inputs:
-        digest.update(path.read_bytes())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:12]
 
 
@@ -175,6 +178,7 @@ def train(
     _save(trainer, paths)
     if trainer.is_world_process_zero():
         write_jsonl(paths.losses, points)
+        warn_of_harm(points)
     forget(place)
     return points
 
@@ -195,6 +199,23 @@ def loss_points(history: Sequence[dict[str, Any]]) -> list[LossPoint]:
                     preference_margin=entry.get("eval_preference_margin"),
                 )
     return list(points.values())
+
+
+def warn_of_harm(points: Sequence[LossPoint]) -> None:
+    """Warns of a training that only harms: the start's weights are no checkpoint to go back to.
+
+    Args:
+        points: The run's curve.
+    """
+    start = next((p.loss for p in points if p.series == "heldout_base"), None)
+    best = min((p.loss for p in points if p.series == "heldout"), default=None)
+    if start is not None and best is not None and best >= start:
+        LOG.warning(
+            "The held-out loss never fell below %.4f, where it started; its best is %.4f. What is "
+            "kept is worse than the model it began with: lower the learning rate or the updates.",
+            start,
+            best,
+        )
 
 
 def summary(

@@ -17,7 +17,7 @@ from components.train.merge import merge
 from components.train.settings import HardwareSettings, LoraSettings, OptimizerSettings, SftSettings
 from components.train.sft import fine_tune
 from components.train.tokenized_dialogues import IGNORED, tokenize
-from components.train.training_run import TrainingPaths, TrainingSummary
+from components.train.training_run import TrainingPaths, TrainingSummary, warn_of_harm
 from components.train.training_step import run_sft
 
 GOLDEN = Path(__file__).parent / "golden_loss_curve.jsonl"
@@ -181,6 +181,16 @@ def test_a_loss_that_is_not_a_number_stops_with_a_sentence(
         fine_tune(wild, paths(tmp_path, tiny_model, dialogues), SUBSET)
     (kept,) = tmp_path.glob("checkpoints/*/bad_batch_*.json")
     assert {"update", "input_ids", "labels"} <= set(json.loads(kept.read_text()))
+
+
+@pytest.mark.parametrize(("later", "harmed"), [((1.9, 2.0), False), ((2.4, 2.2), True)])
+def test_a_training_that_only_harms_says_so(
+    later: tuple[float, float], harmed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = LossPoint(series="heldout_base", step=0, loss=2.1)
+    after = [LossPoint(series="heldout", step=step, loss=loss) for step, loss in enumerate(later)]
+    warn_of_harm([start, *after])
+    assert ("worse than the model it began with" in caplog.text) == harmed
 
 
 def test_a_wrong_recipe_is_named(tmp_path: Path) -> None:
