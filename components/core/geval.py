@@ -44,8 +44,9 @@ REFUSED = (400, 422)
 """HTTP statuses of an endpoint that does not know `logprobs`."""
 
 # The score after its label in a form or in JSON, or else a reply that begins with it. Digits of
-# a longer number, a decimal, a range (`1-5`, `от 1 до 5`) or an ordinal (`2-й`) are no score.
-_NUMBER = r"(?P<score>[1-5])(?![.,]?\d|\s*[-–—]\s*\d|\s*до\b|-?[а-яa-z])"
+# a longer number, a decimal, a percentage, a range (`1-5`, `от 1 до 5`) or an ordinal (`2-й`) are
+# no score.
+_NUMBER = r"(?P<score>[1-5])(?![.,]?\d|\s*%|\s*[-–—]\s*\d|\s*до\b|-?[а-яa-z])"
 _LABELLED = re.compile(
     rf"(?:качеств|оценк|балл|score|rating)[^\d]{{0,40}}?{_NUMBER}", re.IGNORECASE
 )
@@ -62,6 +63,8 @@ class Case(Frozen):
     answer: str
     reference: str = ""
     """What is known to be true: facts or a reference answer; empty when nothing is."""
+    facts: tuple[str, ...] = ()
+    """Values that the answer must name; a prompt may leave them out."""
 
 
 class Judging(Frozen):
@@ -134,7 +137,20 @@ class Judge:
             BadInputError: There is no such prompt.
             EndpointError: The endpoint is away or refuses the key or the model.
         """
-        prompt = render_prompt(TEMPLATES, self._judging.prompt, case=case)
+        return await self.judge_prompt(render_prompt(TEMPLATES, self._judging.prompt, case=case))
+
+    async def judge_prompt(self, prompt: str) -> Judgement:
+        """Judges by a prompt that was rendered already, such as one criterion of a rubric.
+
+        Args:
+            prompt: Asks for one number from 1 to 5.
+
+        Returns:
+            The judgement; a failed request is one without a score.
+
+        Raises:
+            EndpointError: The endpoint is away or refuses the key or the model.
+        """
         messages = (Turn(role="user", content=prompt),)
         if not self._sampled:
             reply = await self._ask(messages, self._judging.asking(sampled=False), 0)
@@ -180,25 +196,51 @@ async def judge_all(
         MissingSecretError: The key's variable is empty.
         BadInputError: There is no such prompt.
     """
-    found: dict[int, Judgement] = {}
-    bar = tqdm(total=len(cases), desc=progress, disable=not progress, mininterval=1)
+    prompts = [render_prompt(TEMPLATES, judging.prompt, case=case) for case in cases]
     async with client(endpoint, judging.retries, judging.deadline_seconds) as api:
 
         async def ask(messages: Messages, asking: Asking, sample: int) -> Completion:
             return await complete(api, endpoint, messages, asking)
 
         judge = Judge(judging, ask)
+        return await judge_prompts(judge, prompts, judging.concurrency, received, progress)
 
-        async def work(item: tuple[int, Case]) -> None:
-            index, case = item
-            found[index] = await judge.judge(case)
-            if received:
-                received(index, found[index])
-            bar.update()
 
-        with bar:
-            await for_each(enumerate(cases), work, judging.concurrency)
-    return [found[index] for index in range(len(cases))]
+async def judge_prompts(
+    judge: Judge,
+    prompts: Sequence[str],
+    concurrency: int,
+    received: Callable[[int, Judgement], None] | None = None,
+    progress: str = "",
+) -> list[Judgement]:
+    """Judges by many prompts, several at once, in their order.
+
+    Args:
+        judge: Knows how to ask.
+        prompts: Each asks for one number from 1 to 5.
+        concurrency: Prompts in work at once.
+        received: Called with the index of a prompt and its judgement as soon as it is there.
+        progress: Label of the progress bar on stderr; empty for none.
+
+    Returns:
+        One judgement a prompt, in their order.
+
+    Raises:
+        EndpointError: The endpoint is away or refuses the key or the model.
+    """
+    found: dict[int, Judgement] = {}
+    bar = tqdm(total=len(prompts), desc=progress, disable=not progress, mininterval=1)
+
+    async def work(item: tuple[int, str]) -> None:
+        index, prompt = item
+        found[index] = await judge.judge_prompt(prompt)
+        if received:
+            received(index, found[index])
+        bar.update()
+
+    with bar:
+        await for_each(enumerate(prompts), work, concurrency)
+    return [found[index] for index in range(len(prompts))]
 
 
 def _judgement(replies: Sequence[Completion], method: Literal["logprobs", "samples"]) -> Judgement:
@@ -223,7 +265,8 @@ def _failure(reply: Completion) -> tuple[Literal["unparseable", "error", "timeou
         return "timeout", reply.error
     if reply.finish_reason == "error":
         return "error", reply.error
-    return "unparseable", f"no number from 1 to 5 in the reply {reply.text[:80]!r}"
+    ended = "" if reply.finish_reason in ("stop", "length") else f" ({reply.finish_reason})"
+    return "unparseable", f"no number from 1 to 5 in the reply {reply.text[:80]!r}{ended}"
 
 
 def _weights(reply: Completion) -> tuple[float, ...]:

@@ -101,6 +101,7 @@ async def test_an_unknown_prompt_is_named() -> None:
         ("от 1 до 5 поставлю", None), ("", None), ("45", None), ("Оценка — 1", "1"),
         ("Качество оценки:\n1", "1"), ("Оценка от 1 до 5: 4", None), ("2-й шаг", None),
         ("Оценка за 2-й шаг: 4", None), ("Качество ответа: 3/5", "3"), ("4,5", None),
+        ("Оценка (полнота): 3", "3"), ("Оценка ответа: ставка 5% неверна", None),
     ],
 )  # fmt: skip
 def test_where_the_score_stands(reply: str, score: str | None) -> None:
