@@ -1,17 +1,12 @@
 """The cost meter: tokens and money of teacher and judge, and whether the budget is used up."""
 
 from collections import Counter
-from math import ceil
 
 from pydantic import BaseModel, ConfigDict
 
-from components.core.llm import Completion, Messages
-from components.prepare.synthesis.journal import Record, Role
-from components.prepare.synthesis.settings import Prices, SyntheticSource
-
-CHARACTERS_PER_TOKEN = 2
-"""For an endpoint that reports no usage: about what Russian text has under cl100k, rounded down,
-so that money is rather overestimated."""
+from components.core.prices import money
+from components.prepare.synthesis.record import Record, Role
+from components.prepare.synthesis.settings import SyntheticSource
 
 
 class Spent(BaseModel):
@@ -77,7 +72,8 @@ class CostMeter:
         counts = self._counts[role]
         prices = self._source.teacher_prices if role == "teacher" else self._source.judge_prices
         fields = {name: counts[name] for name in Spent.model_fields if name != "money"}
-        return Spent.model_validate(fields | {"money": _money(counts, prices)})
+        spent = money(counts["prompt_tokens"], counts["completion_tokens"], prices)
+        return Spent.model_validate(fields | {"money": spent})
 
     def exhausted(self) -> bool:
         """Whether the budget is reached; the meter remembers that somebody was told so."""
@@ -97,28 +93,3 @@ class CostMeter:
             budget=self._source.budget,
             stopped=self.stopped,
         )
-
-
-def _money(counts: Counter[str], prices: Prices) -> float:
-    prompt = counts["prompt_tokens"] * prices.prompt
-    return (prompt + counts["completion_tokens"] * prices.completion) / 1_000_000
-
-
-def with_usage(completion: Completion, messages: Messages) -> tuple[Completion, bool]:
-    """Estimates the tokens of a reply whose endpoint did not report them.
-
-    Args:
-        completion: The reply.
-        messages: What was asked.
-
-    Returns:
-        The reply with its tokens, and whether they are an estimate.
-    """
-    if completion.prompt_tokens or completion.completion_tokens:
-        return completion, False
-    asked = sum(len(turn.content) for turn in messages)
-    tokens = {
-        "prompt_tokens": ceil(asked / CHARACTERS_PER_TOKEN),
-        "completion_tokens": ceil(len(completion.text) / CHARACTERS_PER_TOKEN),
-    }
-    return completion.model_copy(update=tokens), True

@@ -1,15 +1,15 @@
 """An endpoint that is never paid twice for one request, and never sees personal data."""
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import openai
 
+from components.core.journal import Journal, request_key
 from components.core.llm import Asking, Completion, Endpoint, Messages, complete
-from components.prepare.synthesis.cost import CostMeter, with_usage
-from components.prepare.synthesis.journal import Journal, Record, Role
+from components.core.prices import with_usage
+from components.prepare.synthesis.cost import CostMeter
+from components.prepare.synthesis.record import Record, Role
 
 
 class OutOfBudgetError(Exception):
@@ -32,7 +32,7 @@ class PaidEndpoint:
     role: Role
     api: openai.AsyncOpenAI
     endpoint: Endpoint
-    journal: Journal
+    journal: Journal[Record]
     meter: CostMeter
     mask: Callable[[str], str]
 
@@ -53,7 +53,7 @@ class PaidEndpoint:
             OSError: The journal cannot be written.
         """
         sent = [turn.model_copy(update={"content": self.mask(turn.content)}) for turn in messages]
-        key = request_key(self.role, self.endpoint.model, sent, asking, sample)
+        key = request_key(self.endpoint.model, sent, asking, sample, self.role)
         known = self.journal.get(key)
         if known:
             return known
@@ -67,26 +67,3 @@ class PaidEndpoint:
         self.journal.add(record)
         self.meter.add(record, this_run=True)
         return completion
-
-
-def request_key(role: Role, model: str, messages: Messages, asking: Asking, sample: str) -> str:
-    """Names a request by all that decides its reply.
-
-    The address is left out on purpose: the same model behind another URL is not paid again.
-
-    Args:
-        role: Teacher or judge.
-        model: The model's name.
-        messages: The conversation as sent, hence the prompt with its version.
-        asking: Tokens, temperature and the schema of the reply.
-        sample: Seed and item, or the number of a sample.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    how: list[object] = [asking.max_tokens, asking.temperature, asking.top_logprobs]
-    if asking.reply_schema:  # left out otherwise, so that older journals keep their keys
-        how.append(asking.reply_schema)
-    turns = [(turn.role, turn.content) for turn in messages]
-    content = json.dumps([role, model, turns, how, sample], ensure_ascii=False)
-    return hashlib.sha256(content.encode()).hexdigest()

@@ -1,24 +1,18 @@
 """Settings of the synthetic source: who writes, who judges, how much, and for how much money."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from components.core.geval import Judging
 from components.core.llm import Asking, Endpoint
+from components.core.prices import Prices
 
 
 class Settings(BaseModel):
     """Base of this module's settings: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Prices(Settings):
-    """What an endpoint costs, in the source's currency for a million tokens; 0 for our own."""
-
-    prompt: float = Field(default=0.0, ge=0)
-    completion: float = Field(default=0.0, ge=0)
 
 
 class Limits(Settings):
@@ -52,7 +46,7 @@ class SyntheticSource(Settings):
     """Money for teacher and judge together, over all runs on one work folder; no new request is
     made once it is reached, so it can be overrun by the requests then in flight."""
     currency: str = "RUB"
-    """Only a label: of the prices, the budget and the cost."""
+    """Only a label: of the prices, which may leave it out, the budget and the cost."""
     concurrency: int = Field(default=8, ge=1)
     """Dialogues in work at once, each with one request in flight."""
     temperature: float = Field(default=0.9, ge=0, le=2)
@@ -82,6 +76,13 @@ class SyntheticSource(Settings):
     """Of the rows."""
     note: str = ""
     """One sentence for the data card, for example that the teacher is an emulator."""
+
+    @model_validator(mode="after")
+    def _one_currency(self) -> Self:
+        for prices in (self.teacher_prices, self.judge_prices):
+            if "currency" in prices.model_fields_set and prices.currency != self.currency:
+                raise ValueError(f"prices are in {prices.currency}, the rest in {self.currency}")
+        return self
 
     @property
     def asking(self) -> Asking:

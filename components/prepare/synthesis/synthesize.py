@@ -8,15 +8,16 @@ from pathlib import Path
 from tqdm import tqdm
 
 from components.core.geval import Case, Judge, Judgement
+from components.core.journal import Journal
 from components.core.llm import Asking, Completion, Endpoint, Messages, client, for_each
 from components.core.prompts import render_prompt
 from components.core.schemas import Turn
 from components.prepare.catalogue import Bank
 from components.prepare.synthesis.cost import CostMeter
 from components.prepare.synthesis.drafts import Draft, Fault, check_draft, read_reply
-from components.prepare.synthesis.journal import Journal, Role
 from components.prepare.synthesis.paid_endpoint import OutOfBudgetError, PaidEndpoint
 from components.prepare.synthesis.plan import PROMPTS, Item, plan
+from components.prepare.synthesis.record import Record, Role
 from components.prepare.synthesis.results import JOURNAL, SynthesisResult, Verdict, write_results
 from components.prepare.synthesis.settings import SyntheticSource
 
@@ -45,7 +46,7 @@ def synthesize(
         RecipeError: The source names an unknown intent, product or version.
         BadInputError: There is no such prompt, or another run works in the same folder.
     """
-    with Journal(work_dir / JOURNAL) as journal:
+    with Journal(work_dir / JOURNAL, Record) as journal:
         run = _Run(bank, source, journal, mask)
         asyncio.run(run.work())
     return write_results(work_dir, source, run.verdicts, run.meter.cost())
@@ -55,7 +56,11 @@ class _Run:
     """One run: what stays the same over its items, and what became of them."""
 
     def __init__(
-        self, bank: Bank, source: SyntheticSource, journal: Journal, mask: Callable[[str], str]
+        self,
+        bank: Bank,
+        source: SyntheticSource,
+        journal: Journal[Record],
+        mask: Callable[[str], str],
     ) -> None:
         """Counts what earlier runs paid for."""
         self.verdicts: list[Verdict] = []
@@ -63,7 +68,7 @@ class _Run:
         self._bank, self._source, self._journal, self._mask = bank, source, journal, mask
         self._categories = {file.category: file.title for _, file in bank.files}
         self._system = render_prompt(PROMPTS, f"teacher_system.{source.prompt_version}")
-        for record in journal.records():
+        for record in journal.entries():
             self.meter.add(record, this_run=False)
 
     async def work(self) -> None:

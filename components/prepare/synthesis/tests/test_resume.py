@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from components.core.journal import Journal
 from components.core.tests.canned_server import Canned, CannedServer, serving
 from components.prepare.load import load_bank
-from components.prepare.synthesis.journal import Journal
+from components.prepare.synthesis.record import Record
 from components.prepare.synthesis.synthesize import synthesize
 from components.prepare.synthesis.tests.teacher import faithful, source
 
@@ -82,5 +83,5 @@ def test_ctrl_c_keeps_the_journal(tmp_path: Path) -> None:
         _, errors = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "Traceback" not in errors
-    with Journal(tmp_path / "work" / "journal.jsonl") as journal:
+    with Journal(tmp_path / "work" / "journal.jsonl", Record) as journal:
         assert len(journal) >= 5 - CONCURRENCY

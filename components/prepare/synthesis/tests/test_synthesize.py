@@ -13,6 +13,7 @@ from components.core.errors import EndpointError, RecipeError
 from components.core.facts import fact_share
 from components.core.json_lines import read_jsonl
 from components.core.llm import Endpoint
+from components.core.recipes import check_recipe
 from components.core.schemas import Dialogue, QuarantinedRow
 from components.core.tests.canned_server import Canned, CannedServer, serving
 from components.prepare.load import load_bank
@@ -280,3 +281,12 @@ def test_a_source_that_fits_no_bank_is_refused(
 ) -> None:
     with pytest.raises(RecipeError, match=message):
         made(faithful, tmp_path, **changes)
+
+
+def test_prices_and_budget_have_one_currency() -> None:
+    content = {"teacher": {"base_url": "http://t/v1", "model": "m"}, "dialogues": 1}
+    prices = {"prompt": 1, "currency": "USD"}
+    with pytest.raises(RecipeError, match="prices are in USD, the rest in RUB"):
+        check_recipe("r", content | {"judge_prices": prices}, SyntheticSource)
+    check_recipe("r", content | {"judge_prices": prices, "currency": "USD"}, SyntheticSource)
+    check_recipe("r", content | {"judge_prices": {"prompt": 1}, "currency": "EUR"}, SyntheticSource)

@@ -1,4 +1,4 @@
-"""The journal: every reply that was paid for, on disk before anything is done with it.
+"""A journal of replies: each is on disk, by the key of its request, before anything else happens.
 
 Only ever added to, one JSON line a reply, each flushed to the disk (`fsync`) before the next step,
 so that neither `kill -9` nor a power cut loses a reply that the provider has charged for. At most
@@ -7,48 +7,54 @@ places only.
 """
 
 import fcntl
+import hashlib
+import json
 import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeAlias
+from typing import Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.core.errors import BadInputError
-from components.core.llm import Completion
-
-Role: TypeAlias = Literal["teacher", "judge"]
+from components.core.llm import Asking, Completion, Messages
 
 
-class Record(BaseModel):
-    """One reply that was paid for."""
+class Entry(BaseModel):
+    """One reply, as a line of a journal; a journal with more to say of a reply has a child."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str
-    """sha256 of all that decides the request."""
-    role: Role
+    """sha256 of all that decides the reply (`request_key`)."""
     completion: Completion
-    estimated: bool = False
-    """Whether the tokens are our estimate, for an endpoint that does not count them."""
+
+
+EntryType = TypeVar("EntryType", bound=Entry)
 
 
 class TornJournalWarning(UserWarning):
     """The journal's last line was half written when an earlier run was killed."""
 
 
-class Journal:
+class Journal(Generic[EntryType]):
     """Replies by the key of their request; a context manager.
 
     Opening it raises BadInputError when another process has it open, or a line is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Opens the journal and makes it where there is none."""
+    def __init__(self, path: Path, entry: type[EntryType]) -> None:
+        """Opens the journal and makes it where there is none.
+
+        Args:
+            path: JSON lines of `entry`.
+            entry: What a line holds.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self._entry = entry
         self._places: dict[str, tuple[int, int]] = {}
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         self._end = 0
@@ -57,8 +63,8 @@ class Journal:
         """Locks the journal and reads where its replies lie."""
         try:
             self._lock()
-            for record, length in self._read():
-                self._places[record.key] = (self._end, length)
+            for entry, length in self._read():
+                self._places[entry.key] = (self._end, length)
                 self._end += length
         except BadInputError:
             os.close(self._file)
@@ -70,7 +76,7 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BadInputError(
-                f"Another run is writing {self.path}; wait for it or choose another work folder."
+                f"Another run is writing {self.path}; wait for it or choose another folder."
             ) from error
 
     def __exit__(
@@ -87,51 +93,52 @@ class Journal:
         return len(self._places)
 
     def __contains__(self, key: str) -> bool:
-        """Whether a request was paid for."""
+        """Whether the reply to a request is here."""
         return key in self._places
 
     def get(self, key: str) -> Completion | None:
-        """Gives the reply to a request, or None when it was never paid for."""
-        if key not in self._places:
-            return None
-        start, length = self._places[key]
-        return Record.model_validate_json(os.pread(self._file, length, start)).completion
+        """Gives the reply to a request, or None when it is not here."""
+        place = self._places.get(key)
+        return self._at(*place).completion if place else None
 
-    def records(self) -> Iterator[Record]:
+    def entries(self) -> Iterator[EntryType]:
         """Gives all replies in the order in which they came."""
-        for start, length in self._places.values():
-            yield Record.model_validate_json(os.pread(self._file, length, start))
+        for place in self._places.values():
+            yield self._at(*place)
 
-    def add(self, record: Record) -> None:
+    def _at(self, start: int, length: int) -> EntryType:
+        return self._entry.model_validate_json(os.pread(self._file, length, start))
+
+    def add(self, entry: EntryType) -> None:
         """Keeps a reply; when this returns, it is on the disk.
 
         Args:
-            record: The reply.
+            entry: The reply.
 
         Raises:
             OSError: There is no room; the journal stays as it was.
         """
-        line = (record.model_dump_json() + "\n").encode()
+        line = (entry.model_dump_json() + "\n").encode()
         try:
             _write(self._file, line, self._end)
             os.fsync(self._file)
         except OSError:
             os.ftruncate(self._file, self._end)
             raise
-        self._places[record.key] = (self._end, len(line))
+        self._places[entry.key] = (self._end, len(line))
         self._end += len(line)
 
-    def _read(self) -> Iterator[tuple[Record, int]]:
+    def _read(self) -> Iterator[tuple[EntryType, int]]:
         with self.path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     self._drop(number)
                     return
                 try:
-                    yield Record.model_validate_json(line), len(line)
+                    yield self._entry.model_validate_json(line), len(line)
                 except ValidationError as error:
                     raise BadInputError(
-                        f"{self.path}:{number} is no record of the journal; remove this line "
+                        f"{self.path}:{number} is no entry of the journal; remove this line "
                         "(its reply will be asked for again) and run again."
                     ) from error
 
@@ -151,3 +158,28 @@ def _write(file: int, content: bytes, place: int) -> None:
     written = 0
     while written < len(content):
         written += os.pwrite(file, content[written:], place + written)
+
+
+def request_key(
+    model: str, messages: Messages, asking: Asking, sample: str = "", role: str = ""
+) -> str:
+    """Names a request by all that decides its reply.
+
+    The address is left out on purpose: the same model behind another URL gives the same replies.
+
+    Args:
+        model: The model's name, or better, what tells its weights apart from others of that name.
+        messages: The conversation as sent, hence the prompt with its version.
+        asking: Tokens, temperature, log-probabilities and the schema of the reply.
+        sample: Tells apart requests that are equal otherwise: the number of a sample, a seed.
+        role: Tells apart two uses of one model that share a journal.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    how: list[object] = [asking.max_tokens, asking.temperature, asking.top_logprobs]
+    if asking.reply_schema:  # left out otherwise, so that older journals keep their keys
+        how.append(asking.reply_schema)
+    turns = [(turn.role, turn.content) for turn in messages]
+    content = json.dumps([role, model, turns, how, sample], ensure_ascii=False)
+    return hashlib.sha256(content.encode()).hexdigest()
