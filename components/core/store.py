@@ -124,7 +124,7 @@ def client(settings: StoreSettings) -> "S3Client":
 
 
 @contextmanager
-def _naming(place: str) -> Iterator[None]:
+def naming(place: str) -> Iterator[None]:
     """Turn what boto3 raises into a StorageError that names `place`."""
     try:
         yield
@@ -148,7 +148,7 @@ def ensure_bucket(settings: StoreSettings) -> None:
         StorageError: when the server is away or refuses.
     """
     s3 = client(settings)
-    with _naming(f"s3://{settings.bucket}"):
+    with naming(f"s3://{settings.bucket}"):
         try:
             s3.head_bucket(Bucket=settings.bucket)
         except ClientError as error:
@@ -194,9 +194,9 @@ def upload_directory(
     """
     place, s3 = parse_uri(uri), client(settings)
     manifest = manifest or describe_directory(directory)
-    with _progress(f"upload {place.uri()}", manifest.total_bytes) as advance:
+    with progress(f"upload {place.uri()}", manifest.total_bytes) as advance:
         for entry in manifest.files:
-            with _naming(place.uri(entry.path)):
+            with naming(place.uri(entry.path)):
                 s3.upload_file(
                     str(directory / entry.path),
                     place.bucket,
@@ -260,11 +260,11 @@ def _holds(directory: Path, manifest: Manifest) -> bool:
 
 def _fetch(settings: StoreSettings, place: Location, manifest: Manifest, directory: Path) -> None:
     s3 = client(settings)
-    with _progress(f"download {place.uri()}", manifest.total_bytes) as advance:
+    with progress(f"download {place.uri()}", manifest.total_bytes) as advance:
         for entry in manifest.files:
             target = directory / entry.path
             target.parent.mkdir(parents=True, exist_ok=True)
-            with _naming(place.uri(entry.path)), _named_in_manifest(place.uri(entry.path)):
+            with naming(place.uri(entry.path)), _named_in_manifest(place.uri(entry.path)):
                 s3.download_file(
                     place.bucket,
                     place.key(entry.path),
@@ -329,13 +329,13 @@ def delete_directory(settings: StoreSettings, uri: str) -> None:
     if not place.prefix:
         raise BadInputError(f"{uri!r} is a whole bucket; name a directory in it to delete.")
     keys = _keys(s3, place)
-    with _naming(place.uri()):
+    with naming(place.uri()):
         for key in sorted(keys, key=lambda key: not key.endswith(f"/{MANIFEST_NAME}")):
             s3.delete_object(Bucket=place.bucket, Key=key)
 
 
 def _keys(s3: "S3Client", place: Location) -> list[str]:
-    with _naming(place.uri()):
+    with naming(place.uri()):
         pages = s3.get_paginator("list_objects_v2")
         found = pages.paginate(Bucket=place.bucket, Prefix=place.key(""))
         return [entry["Key"] for page in found for entry in page.get("Contents", ())]
@@ -351,7 +351,7 @@ def download_object(settings: StoreSettings, uri: str, path: Path) -> Path:
         StorageError: when there is no such object, or the server is away.
     """
     place = parse_uri(uri)
-    with whole_file(path) as partial, _naming(place.uri()):
+    with whole_file(path) as partial, naming(place.uri()):
         client(settings).download_file(place.bucket, place.prefix, str(partial), Config=TRANSFER)
     return path
 
@@ -364,7 +364,7 @@ def put_json(settings: StoreSettings, uri: str, content: object) -> None:
     """
     place = parse_uri(uri)
     body = json.dumps(content, ensure_ascii=False, indent=1).encode()
-    with _naming(place.uri()):
+    with naming(place.uri()):
         client(settings).put_object(
             Bucket=place.bucket, Key=place.prefix, Body=body, ContentType="application/json"
         )
@@ -378,7 +378,7 @@ def get_json(settings: StoreSettings, uri: str) -> Any | None:
         IntegrityError: when the object is no JSON.
     """
     place = parse_uri(uri)
-    with _naming(place.uri()):
+    with naming(place.uri()):
         try:
             reply = client(settings).get_object(Bucket=place.bucket, Key=place.prefix)
             return json.loads(reply["Body"].read())
@@ -391,7 +391,7 @@ def get_json(settings: StoreSettings, uri: str) -> Any | None:
 
 
 @contextmanager
-def _progress(what: str, total_bytes: int) -> Iterator[Callable[[int], object]]:
+def progress(what: str, total_bytes: int) -> Iterator[Callable[[int], object]]:
     """A progress bar in bytes where a person looks on; silent elsewhere."""
     with tqdm(total=total_bytes, unit="B", unit_scale=True, desc=what, disable=None) as bar:
         yield bar.update

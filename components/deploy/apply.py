@@ -1,9 +1,11 @@
 """Deploys and removes a model server: a folder on a laptop, Kubernetes elsewhere."""
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from components.core.errors import DeployError
 from components.deploy import directory, kubernetes_api
 from components.deploy.inference_service import build
 from components.deploy.settings import DeploySettings, ModelServer
@@ -56,3 +58,23 @@ def remove_model(name: str, settings: DeploySettings) -> None:
         return
     with kubernetes_api.connect() as api:
         kubernetes_api.delete(api, name, settings.namespace)
+
+
+def remove_models(names: Sequence[str], settings: DeploySettings) -> None:
+    """Removes several InferenceServices; one that cannot be removed does not keep the others.
+
+    Args:
+        names: The InferenceServices' names; those that are gone already are no error.
+        settings: Where they were deployed.
+
+    Raises:
+        DeployError: Some of them cannot be removed; the first one's sentence.
+    """
+    errors: list[DeployError] = []
+    for name in names:
+        try:
+            remove_model(name, settings)
+        except DeployError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

@@ -1,4 +1,4 @@
-"""KFP faces of the deployment: `deploy` and `remove`."""
+"""KFP faces of the deployment: `deploy`, `remove`, and `clean_up` at the end of a run."""
 
 from typing import NamedTuple
 
@@ -44,3 +44,25 @@ def remove(name: str, profile: str) -> None:
     from components.deploy.settings import read_profile
 
     remove_model(name, read_profile(profile))
+
+
+@dsl.component(base_image=image("base"), install_kfp_package=False)
+def clean_up(
+    temporary: list,  # type: ignore[type-arg]  # KFP knows plain list
+    candidate: str,
+    profile: str,
+    status: dsl.PipelineTaskFinalStatus,
+) -> None:
+    """Removes the model servers that a run leaves behind, however it ended.
+
+    Args:
+        temporary: Names of those that were there for a while.
+        candidate: The server that stays when the run succeeded.
+        profile: The profile that they were deployed with.
+        status: How the run ended; KFP gives it to an exit handler.
+    """
+    from components.deploy.apply import remove_models
+    from components.deploy.settings import read_profile
+
+    failed = [] if status.state == "SUCCEEDED" else [candidate]
+    remove_models([*temporary, *failed], read_profile(profile))

@@ -19,7 +19,9 @@ def publish(
         list[str] | None, typer.Option(help="KEY=VALUE for the model card; repeat as needed.")
     ] = None,
 ) -> None:
-    """Uploads a model as an immutable version and prints its address.
+    """Uploads a model, publishes it as an immutable version and prints its address.
+
+    A person who publishes by hand vouches for it: no gate is asked.
 
     The store comes from AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
     FINIST_BUCKET.
@@ -32,10 +34,11 @@ def publish(
     --lineage base_model=smollm2 --lineage git_commit=1a2b3c`
     """  # noqa: D412
     from components.core.settings import StoreSettings
-    from components.publish.publish import publish_model
+    from components.publish.publish import publish_candidate, upload_candidate
 
     pairs = dict(_pair(text) for text in lineage or [])
-    published = publish_model(StoreSettings(), model, name, pairs)
+    candidate = upload_candidate(StoreSettings(), model, name, pairs)
+    published = publish_candidate(StoreSettings(), candidate.uri)
     print(f"{published.uri} ({'new' if published.new else 'was there already'})")
 
 

@@ -1,4 +1,4 @@
-"""KFP face of publishing."""
+"""KFP faces of publishing: `upload` a candidate, `publish` it when it has passed its gates."""
 
 from typing import NamedTuple
 
@@ -9,13 +9,21 @@ from components.core.images import image
 
 
 @dsl.component(base_image=image("base"), install_kfp_package=False)
-def publish(model: Input[Model], name: str) -> NamedTuple("Outputs", model_uri=str):  # type: ignore[valid-type]
-    """Uploads a checkpoint as an immutable version; the store comes from the environment."""
+def upload(model: Input[Model], name: str) -> NamedTuple("Outputs", candidate_uri=str):  # type: ignore[valid-type]
+    """Uploads a checkpoint as a candidate that can be served; the store is the environment's."""
     from pathlib import Path
 
     from components.core.settings import StoreSettings
-    from components.publish.publish import publish_model
+    from components.publish.publish import upload_candidate
 
     lineage = {key: str(value) for key, value in model.metadata.items()}
-    published = publish_model(StoreSettings(), Path(model.path), name, lineage)
-    return (published.uri,)
+    return (upload_candidate(StoreSettings(), Path(model.path), name, lineage).uri,)
+
+
+@dsl.component(base_image=image("base"), install_kfp_package=False)
+def publish(candidate_uri: str) -> NamedTuple("Outputs", model_uri=str):  # type: ignore[valid-type]
+    """Makes a candidate an immutable published version, by a copy inside the store."""
+    from components.core.settings import StoreSettings
+    from components.publish.publish import publish_candidate
+
+    return (publish_candidate(StoreSettings(), candidate_uri).uri,)

@@ -8,11 +8,11 @@ import pytest
 from kfp.dsl import Model
 
 from components.core import store
-from components.core.errors import BadInputError, MissingModelError
+from components.core.errors import BadInputError, MissingModelError, StorageError
 from components.core.settings import StoreSettings
-from components.publish.component import publish
+from components.publish.component import publish, upload
 from components.publish.model_files import INDEX, weight_files
-from components.publish.publish import latest, publish_model
+from components.publish.publish import Version, latest, publish_candidate, upload_candidate
 
 
 @pytest.fixture
@@ -27,6 +27,12 @@ def model(tmp_path: Path) -> Path:
     (folder / "generation_config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(os.urandom(1000))
     return folder
+
+
+def publish_model(
+    settings: StoreSettings, model: Path, name: str, lineage: dict[str, str]
+) -> Version:
+    return publish_candidate(settings, upload_candidate(settings, model, name, lineage).uri)
 
 
 def environment(settings: StoreSettings) -> dict[str, str]:
@@ -109,13 +115,33 @@ def test_bad_name_is_refused(model: Path, name: str) -> None:
         publish_model(StoreSettings(), model, name, {})
 
 
+def test_a_candidate_is_no_published_model(s3_store: StoreSettings, model: Path) -> None:
+    candidate = upload_candidate(s3_store, model, "judged", {})
+    assert candidate.new
+    assert candidate.uri == f"s3://{s3_store.bucket}/candidates/judged/{candidate.version}"
+    with pytest.raises(MissingModelError, match="holds no model"):
+        latest(s3_store, "judged")
+    published = publish_candidate(s3_store, candidate.uri)
+    assert published.version == candidate.version
+    assert latest(s3_store, "judged") == published.uri
+    assert not publish_candidate(s3_store, candidate.uri).new
+
+
+def test_only_a_whole_candidate_is_published(s3_store: StoreSettings, model: Path) -> None:
+    published = publish_model(s3_store, model, "whole", {})
+    with pytest.raises(BadInputError, match="is no candidate"):
+        publish_candidate(s3_store, published.uri)
+    with pytest.raises(StorageError, match=r"holds no manifest\.json"):
+        publish_candidate(s3_store, f"s3://{s3_store.bucket}/candidates/whole/0123456789ab")
+
+
 def test_the_kfp_face_gives_the_address(
     s3_store: StoreSettings, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key, value in environment(s3_store).items():
         monkeypatch.setenv(key, value)
     artifact = Model(name="merged", uri=str(model), metadata={"base_model": "tiny"})
-    outputs = publish.python_func(artifact, "by-face")
+    outputs = publish.python_func(*upload.python_func(artifact, "by-face"))
     assert outputs[0] == latest(s3_store, "by-face")
 
 
