@@ -9,7 +9,7 @@ called. A failed request is a result with an error, never a missing row.
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 
 import httpx2
@@ -26,14 +26,19 @@ from openai.types.shared_params.response_format_json_schema import (
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from tqdm import tqdm
 
-from components.core.errors import EndpointError, FinistError, MissingSecretError
+from components.core.errors import EndpointError, MissingSecretError
 from components.core.schemas import Turn
+from components.core.tasks import gather_all
 
 Messages: TypeAlias = Sequence[Turn]
 """One conversation up to and including the user's last message."""
 
 ANSWER_LIMIT_SECONDS = 120.0
 """The product's limit for a full answer."""
+
+
+LISTLESS = (404, 405, 501)
+"""Statuses of an endpoint that has no list of models: it is optional."""
 
 
 class Frozen(BaseModel):
@@ -106,6 +111,15 @@ class Completion(Frozen):
     """The answer's tokens; empty unless log-probabilities were asked for and given."""
 
 
+class _ModelCard(BaseModel):
+    id: str
+    root: str | None = None
+
+
+class _ModelList(BaseModel):
+    data: tuple[_ModelCard, ...]
+
+
 class _Stream:
     """Gathers one streamed answer chunk by chunk."""
 
@@ -118,13 +132,16 @@ class _Stream:
         self.finish_reason = ""
         self.usage = (0, 0)
         self.retries = 0
+        self.open = False
 
     def add(self, chunk: ChatCompletionChunk) -> None:
         """Takes one chunk: text, the reason it ended, or the usage at the end."""
+        if not isinstance(chunk, ChatCompletionChunk):  # the library lets any JSON through
+            raise ValueError(f"a chunk is {str(chunk)[:80]!r}")
         if chunk.usage:
-            self.usage = (chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
-        for choice in chunk.choices:
-            if choice.delta.content:
+            self.usage = (chunk.usage.prompt_tokens or 0, chunk.usage.completion_tokens or 0)
+        for choice in chunk.choices or ():
+            if choice.delta and choice.delta.content:
                 self.first = self.first or time.perf_counter() - self.started
                 self.parts.append(choice.delta.content)
             if choice.logprobs:
@@ -137,7 +154,7 @@ class _Stream:
         """Gives what has been gathered so far, as failed when an error is named."""
         return Completion(
             text=_whole("".join(self.parts)),
-            finish_reason=finish_reason or self.finish_reason or "unknown",
+            finish_reason=finish_reason or self.finish_reason,
             prompt_tokens=self.usage[0],
             completion_tokens=self.usage[1],
             latency_seconds=time.perf_counter() - self.started,
@@ -200,14 +217,15 @@ async def served_model(endpoint: Endpoint, timeout_seconds: float = 20.0) -> str
     """
     async with client(endpoint, 2, timeout_seconds) as api:
         try:
-            cards = [card async for card in api.models.list()]
-        except openai.NotFoundError:  # the list is optional: a thin adapter may have none
-            return endpoint.model
-        except openai.OpenAIError as error:
+            reply = await api.models.with_raw_response.list()
+            cards = _ModelList.model_validate_json(reply.text).data
+        except (openai.OpenAIError, ValueError) as error:
+            if isinstance(error, openai.APIStatusError) and error.status_code in LISTLESS:
+                return endpoint.model
             raise down(endpoint, error) from error
     for card in cards:
         if card.id == endpoint.model:
-            return str((card.model_extra or {}).get("root") or card.id)
+            return card.root or card.id
     names = ", ".join(card.id for card in cards) or "none"
     raise EndpointError(
         f"{endpoint.base_url} does not serve the model {endpoint.model!r}; it serves: {names}. "
@@ -257,13 +275,21 @@ async def complete(
     except TimeoutError:
         limit = f"no full answer within {asking.deadline_seconds:g} s"
         return stream.completion("timeout", limit)
-    except (openai.APIError, httpx2.HTTPError) as error:
-        if stream.first is None and _is_hopeless(error):
+    except (openai.APIError, httpx2.HTTPError, ValueError) as error:  # ValueError: broken JSON
+        if not stream.open and _is_hopeless(error):
             raise down(endpoint, error) from error
-        timed_out = isinstance(error, openai.APITimeoutError)
-        status = error.status_code if isinstance(error, openai.APIStatusError) else None
-        return stream.completion("timeout" if timed_out else "error", _reason(error), status)
+        return _failed(stream, error)
+    if not stream.finish_reason:
+        return stream.completion("error", "the stream ended without a finish_reason")
     return stream.completion()
+
+
+def _failed(stream: _Stream, error: Exception) -> Completion:
+    if isinstance(error, openai.APIError):
+        stream.retries = int(error.request.headers.get("x-stainless-retry-count", 0))
+    timed_out = isinstance(error, openai.APITimeoutError)
+    status = error.status_code if isinstance(error, openai.APIStatusError) else None
+    return stream.completion("timeout" if timed_out else "error", _reason(error), status)
 
 
 def _is_hopeless(error: Exception) -> bool:
@@ -290,7 +316,7 @@ async def _receive(
         top_logprobs=top or openai.omit,
         response_format=_response_format(asking.reply_schema) or openai.omit,
     )
-    stream.retries = raw.retries_taken
+    stream.open, stream.retries = True, raw.retries_taken
     async with raw.parse() as chunks:
         async for chunk in chunks:
             stream.add(chunk)
@@ -340,22 +366,7 @@ async def complete_all(
 
     async with client(endpoint, asking.retries, asking.deadline_seconds) as api:
         with bar:
-            return await _gather([ask(*item) for item in enumerate(conversations)])
-
-
-Result = TypeVar("Result")
-
-
-async def _gather(coroutines: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """Runs all; the first error cancels the rest and is raised as itself, not in a group."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(coroutine) for coroutine in coroutines]
-    except* (FinistError, OSError) as errors:  # OSError: no room where an answer was to be kept
-        first = errors.exceptions[0]
-    else:
-        return [task.result() for task in tasks]
-    raise first
+            return await gather_all([ask(*item) for item in enumerate(conversations)])
 
 
 Item = TypeVar("Item")
@@ -383,4 +394,4 @@ async def for_each(
         for item in source:
             await work(item)
 
-    await _gather([worker() for _ in range(concurrency)])
+    await gather_all([worker() for _ in range(concurrency)])

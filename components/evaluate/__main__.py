@@ -38,8 +38,12 @@ def answer(
     how = Asking(max_tokens=max_tokens, concurrency=concurrency)
     who = Contender(name=contender, endpoint=where, prompt=prompt, asking=how)
     part = load_recipe(subset, Subset) if subset else None
-    found = measure(answer_file(test, answers, who, questions, part))
-    print(f"{found.questions} answers of {contender} are in {answers}.")
+    answered = answer_file(test, answers, who, questions, part)
+    found = measure(answered.answers)
+    print(
+        f"{found.questions} answers of {contender} are in {answers}; "
+        f"{answered.from_cache} came from the cache."
+    )
     if found.accuracy:
         print(
             f"Exact facts {found.accuracy.mean:.1%} "

@@ -1,19 +1,26 @@
 """Asks a contender the test questions, and keeps every answer, failed ones too."""
 
 import asyncio
-import hashlib
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from components.core.errors import BadInputError
 from components.core.json_lines import read_jsonl, write_jsonl
-from components.core.llm import Asking, Completion, Endpoint, complete_all, served_model
-from components.core.outcomes import outcome
+from components.core.llm import (
+    Asking,
+    Completion,
+    Endpoint,
+    Messages,
+    complete_all,
+    served_model,
+)
+from components.core.prices import with_usage
+from components.core.prompts import render_prompt
 from components.core.schemas import Answer, Dialogue, Turn
+from components.evaluate.reply_cache import ReplyCache, cache_file, model_identity, request_key
 from components.prepare.subset import Subset, select
 
 PROMPTS = Path(__file__).parent / "prompts"
@@ -29,6 +36,21 @@ class Contender(BaseModel):
     prompt: str = ""
     """A file of `prompts/` without its suffix, sent as the system message; empty for none."""
     asking: Asking = Asking()
+    weights: str = ""
+    """Address of the weights that are served, where we know it: tells the replies apart of two
+    models that an endpoint serves under one name, one after the other."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answers to a test set, and where they came from."""
+
+    answers: tuple[Answer, ...]
+    """One a question, in their order."""
+    from_cache: int
+    """How many of them were not asked for now."""
+    estimated: int
+    """How many have tokens of our own estimate, since the endpoint did not count them."""
 
 
 def answer_file(
@@ -37,13 +59,12 @@ def answer_file(
     contender: Contender,
     questions: NonNegativeInt = 0,
     subset: Subset | None = None,
-) -> list[Answer]:
+) -> Answered:
     """Asks the questions of a file and writes the answers to another.
 
-    Answers are kept one by one in a file named after all that decides them (contender, weights
-    served, prompt, tokens, temperature), so that an interrupted run goes on where it stopped;
-    errors and timeouts are asked again. That file is removed at the end. It lies in
-    `$FINIST_HOME/cache/answers`, which outlives a pipeline run, or else beside `answers`.
+    Each reply is kept as it arrives, by all that decides it (weights, messages, limits), so an
+    interrupted run goes on where it stopped, and a second one asks nothing, whatever the number
+    or the order of its questions. Errors and timeouts are asked again.
 
     Args:
         test: JSON lines of `Dialogue`.
@@ -53,21 +74,19 @@ def answer_file(
         subset: Which products and intents; None for all.
 
     Returns:
-        The answers, one a question.
+        The answers, and how many came from the cache.
 
     Raises:
         SchemaError: A line of `test` is not a dialogue.
         EndpointError: The endpoint is down or does not serve the model.
-        BadInputError: There is no question, or no such prompt.
+        BadInputError: There is no question, no such prompt, or another run asks the same model.
     """
     chosen = choose(read_jsonl(test, Dialogue), questions, subset or Subset())
     served = asyncio.run(served_model(contender.endpoint))
-    home = os.environ.get("FINIST_HOME")
-    folder = Path(home, "cache", "answers") if home else answers.parent
-    partial = folder / f"unfinished-{_key(contender, served)}.jsonl"
-    found = answer_questions(chosen, contender, partial)
-    write_jsonl(answers, found)
-    partial.unlink(missing_ok=True)
+    identity = model_identity(contender.endpoint, served, contender.weights)
+    with ReplyCache(cache_file(identity, answers)) as cache:
+        found = answer_questions(chosen, contender, identity, cache)
+    write_jsonl(answers, found.answers)
     return found
 
 
@@ -92,54 +111,58 @@ def choose(dialogues: Sequence[Dialogue], questions: int, subset: Subset) -> lis
 
 
 def answer_questions(
-    dialogues: Sequence[Dialogue], contender: Contender, partial: Path
-) -> list[Answer]:
-    """Asks what a partial file does not hold yet, adding to that file as answers arrive.
+    dialogues: Sequence[Dialogue], contender: Contender, identity: str, cache: ReplyCache
+) -> Answered:
+    """Asks what the cache does not hold yet, and adds the replies to it as they arrive.
 
     Args:
-        dialogues: The questions.
+        dialogues: The questions; equal ones are asked once.
         contender: Who is asked.
-        partial: JSON lines of `Answer` of an earlier, interrupted run; may be absent.
+        identity: Of the model that is served (`model_identity`).
+        cache: Open.
 
     Returns:
-        One answer a dialogue, in their order.
+        The answers, and how many came from the cache.
 
     Raises:
-        EndpointError: The endpoint is down; what had come is in `partial`.
+        EndpointError: The endpoint is down; what had come is in the cache.
+        BadInputError: There is no such prompt.
     """
     system = system_prompt(contender.prompt)
-    known = _known(partial, {dialogue.dialogue_id for dialogue in dialogues})
-    open_ones = [dialogue for dialogue in dialogues if dialogue.dialogue_id not in known]
-    partial.parent.mkdir(parents=True, exist_ok=True)
+    said = [messages(dialogue, system) for dialogue in dialogues]
+    keys = [request_key(identity, each, contender.asking) for each in said]
+    known = {key: reply for key in keys if (reply := cache.get(key))}
+    asked = _ask(
+        {k: s for k, s in zip(keys, said, strict=True) if k not in known}, contender, cache
+    )
+    replies = [_counted((known | asked)[k], s) for k, s in zip(keys, said, strict=True)]
+    return Answered(
+        answers=tuple(
+            to_answer(dialogue, contender.name, reply)
+            for dialogue, (reply, _) in zip(dialogues, replies, strict=True)
+        ),
+        from_cache=sum(key in known for key in keys),
+        estimated=sum(estimated for _, estimated in replies),
+    )
+
+
+def _ask(
+    missing: Mapping[str, Messages], contender: Contender, cache: ReplyCache
+) -> dict[str, Completion]:
+    keys = list(missing)
     asking = contender.asking.model_copy(update={"progress": f"asking {contender.name}"})
-    with partial.open("a", encoding="utf-8") as file:
 
-        def received(index: int, completion: Completion) -> None:
-            row = to_answer(open_ones[index], contender.name, completion)
-            known[row.dialogue_id] = row
-            file.write(row.model_dump_json() + "\n")
-            file.flush()
+    def received(index: int, completion: Completion) -> None:
+        cache.add(keys[index], completion)
 
-        conversations = [messages(dialogue, system) for dialogue in open_ones]
-        asyncio.run(complete_all(contender.endpoint, conversations, asking, received))
-    return [known[dialogue.dialogue_id] for dialogue in dialogues]
+    conversations = list(missing.values())
+    replies = asyncio.run(complete_all(contender.endpoint, conversations, asking, received))
+    return dict(zip(keys, replies, strict=True))
 
 
-def _known(partial: Path, wanted: set[str]) -> dict[str, Answer]:
-    """Reads what an interrupted run left; its last line may be half a line, and is asked again."""
-    lines = partial.read_text(encoding="utf-8").splitlines() if partial.exists() else []
-    rows = [row for row in map(_parsed, lines) if row and row.dialogue_id in wanted]
-    kept = {row.dialogue_id: row for row in rows if outcome(row) not in ("error", "timeout")}
-    if lines:
-        write_jsonl(partial, kept.values())
-    return kept
-
-
-def _parsed(line: str) -> Answer | None:
-    try:
-        return Answer.model_validate_json(line)
-    except ValidationError:
-        return None
+def _counted(reply: Completion, said: Messages) -> tuple[Completion, bool]:
+    """Estimates a reply's tokens where text came and the endpoint did not count them."""
+    return with_usage(reply, said) if reply.text else (reply, False)
 
 
 def messages(dialogue: Dialogue, system: str = "") -> tuple[Turn, ...]:
@@ -171,23 +194,7 @@ def system_prompt(name: str) -> str:
     Raises:
         BadInputError: There is no such prompt.
     """
-    if not name:
-        return ""
-    loader = jinja2.FileSystemLoader(PROMPTS)
-    prompts = jinja2.Environment(  # plain text for a model, never HTML
-        loader=loader, undefined=jinja2.StrictUndefined, autoescape=False
-    )
-    try:
-        return prompts.get_template(f"{name}.jinja").render().strip()
-    except jinja2.TemplateNotFound as error:
-        known = ", ".join(_stems(loader.list_templates()))
-        raise BadInputError(
-            f"There is no prompt {name!r} in {PROMPTS}; it has: {known}."
-        ) from error
-
-
-def _stems(names: Iterable[str]) -> list[str]:
-    return [name.removesuffix(".jinja") for name in names]
+    return render_prompt(PROMPTS, name) if name else ""
 
 
 def to_answer(dialogue: Dialogue, contender: str, completion: Completion) -> Answer:
@@ -207,14 +214,5 @@ def to_answer(dialogue: Dialogue, contender: str, completion: Completion) -> Ans
         completion_tokens=completion.completion_tokens,
         latency_seconds=completion.latency_seconds,
         first_token_seconds=completion.first_token_seconds,
+        retries=completion.retries,
     )
-
-
-def _key(contender: Contender, served: str) -> str:
-    """Names all that decides an answer; another model behind the same URL gives another key."""
-    asking = contender.asking
-    parts = (
-        *(contender.name, contender.endpoint.base_url, contender.endpoint.model, served),
-        *(system_prompt(contender.prompt), str(asking.max_tokens), str(asking.temperature)),
-    )
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

@@ -52,7 +52,7 @@ def answer(
     how = Asking(max_tokens=max_tokens, concurrency=concurrency)
     who = Contender(name=contender, endpoint=where, prompt=prompt, asking=how)
     part = check_recipe("the recipe's subset", subset, Subset)
-    found = answer_file(Path(test.path), Path(answers.path), who, questions, part)
+    found = answer_file(Path(test.path), Path(answers.path), who, questions, part).answers
     answers.metadata["weights"] = weights
     log_metrics(metrics, flat(measure(found)))
 

@@ -5,7 +5,8 @@ import json
 import math
 import socket
 import threading
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ class Canned:
 
     `top` are the probabilities of the first word's alternatives, given to who asks for
     log-probabilities; without it the server leaves them out, as some do, or, with
-    `refuses_logprobs`, answers 400, as others do.
+    `refuses_logprobs`, answers 400, as others do. `raw` is sent as it is before the text.
     """
 
     text: str = ""
@@ -33,6 +34,9 @@ class Canned:
     cut: bool = False
     top: dict[str, float] | None = None
     refuses_logprobs: bool = False
+    retry_after: str = "0.02"
+    raw: str = ""
+    counts_tokens: bool = True
 
 
 class CannedServer:
@@ -47,26 +51,25 @@ class CannedServer:
         self.in_flight = 0
         self.most_in_flight = 0
         self.url = ""
+        self.arrivals: dict[str, list[float]] = defaultdict(list)
+        self.models_reply: Response | None = None
+        self.runner: uvicorn.Server | None = None
+
+    def die(self) -> None:
+        """Closes the socket and every connection at once, as a killed server does."""
+        assert self.runner
+        self.runner.should_exit = self.runner.force_exit = True
 
     def app(self) -> FastAPI:
         app = FastAPI()
-        app.add_api_route("/v1/models", self.models, methods=["GET"])
+        app.add_api_route("/v1/models", self.models, methods=["GET"], response_model=None)
         app.add_api_route("/v1/chat/completions", self.chat, methods=["POST"], response_model=None)
         return app
 
-    async def models(self) -> dict[str, Any]:
-        return {
-            "object": "list",
-            "data": [
-                {
-                    "id": self.model,
-                    "object": "model",
-                    "created": 0,
-                    "owned_by": "test",
-                    "root": f"/models/{self.model}",
-                }
-            ],
-        }
+    async def models(self) -> Response:
+        card = {"object": "model", "created": 0, "owned_by": "test"}
+        known = card | {"id": self.model, "root": f"/models/{self.model}"}
+        return self.models_reply or JSONResponse({"object": "list", "data": [known]})
 
     async def chat(self, request: Request) -> Response:
         body = await request.json()
@@ -76,12 +79,13 @@ class CannedServer:
         canned = self.answer(question)
         tries = self.asked[question]
         self.asked[question] += 1
+        self.arrivals[question].append(time.monotonic())
         status = canned.always or (canned.failures[tries] if tries < len(canned.failures) else 200)
         if canned.refuses_logprobs and body.get("logprobs"):
             status = 400
         if status != 200:
             message = {"error": {"message": f"canned {status}", "type": "canned"}}
-            return JSONResponse(message, status, headers={"Retry-After": "0.02"})
+            return JSONResponse(message, status, headers={"Retry-After": canned.retry_after})
         top = canned.top if body.get("logprobs") else None
         return StreamingResponse(self.stream(canned, top), media_type="text/event-stream")
 
@@ -90,6 +94,7 @@ class CannedServer:
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             await asyncio.sleep(canned.delay_seconds)
+            yield canned.raw
             for word in canned.text.split(" ") if canned.text else ():
                 given = choice({"content": word + " "})
                 yield event(
@@ -100,7 +105,8 @@ class CannedServer:
             yield event({"choices": [choice({}, canned.finish_reason)]})
             words = len(canned.text.split())
             usage = {"prompt_tokens": 7, "completion_tokens": words, "total_tokens": 7 + words}
-            yield event({"choices": [], "usage": usage})
+            if canned.counts_tokens:
+                yield event({"choices": [], "usage": usage})
             yield "data: [DONE]\n\n"
         finally:
             self.in_flight -= 1
@@ -130,7 +136,7 @@ def serving(server: CannedServer) -> Iterator[CannedServer]:
         listener.bind(("127.0.0.1", 0))
         server.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         config = uvicorn.Config(server.app(), log_level="critical", lifespan="off", ws="none")
-        runner = uvicorn.Server(config)
+        runner = server.runner = uvicorn.Server(config)
         thread = threading.Thread(target=runner.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from fastapi import Response
 
 from components.core.errors import EndpointError, MissingSecretError
 from components.core.llm import Asking, Completion, Endpoint, complete_all, served_model
@@ -22,6 +23,15 @@ ANSWERS = {
     "запрет": Canned("Не могу.", finish_reason="blacklist"),
     "половина": Canned("Сердце \ud83d и \ud83d\ude00"),
     "обрыв": Canned("Начало ответа", cut=True),
+    "сразу обрыв": Canned("", cut=True),
+    "без конца": Canned("Начало ответа", finish_reason=""),
+    "подождите": Canned("После ожидания.", failures=(429,), retry_after="0.9"),
+    "не скоро": Canned("Никогда.", failures=(429,), retry_after="3600"),
+    "не JSON": Canned("Начало", raw='data: {"choices": [{"delta"\n\n'),
+    "не объект": Canned("Начало", raw='data: "привет"\n\n'),
+    "пустой кусок": Canned("Всё на месте.", raw='data: {"choices": null, "usage": null}\n\n'),
+    "событие ошибки": Canned("Начало", raw='data: {"error": {"message": "модель упала"}}\n\n'),
+    "очень много": Canned("слово " * 20_000),
 }
 
 
@@ -84,9 +94,45 @@ async def test_failures_are_results_with_their_cause(server: CannedServer) -> No
         "запрет": "blacklist", "обрыв": "error", "ставка": "stop",
     }  # fmt: skip
     assert "HTTP 500" in got["500"].error
+    assert (got["500"].retries, got["400"].retries) == (1, 0)
     assert "2 s" in got["медленно"].error
     assert (got["пусто"].text, got["пусто"].first_token_seconds) == ("", None)
     assert got["обрыв"].text.startswith("Начало")
+
+
+async def test_the_wait_that_the_server_asks_for_is_kept(server: CannedServer) -> None:
+    (got,) = await ask(server, "подождите", retries=1)
+    first, second = server.arrivals["подождите"]
+    assert second - first >= 0.9, "the client's own first wait is at most half a second"
+    assert (got.text.strip(), got.retries) == ("После ожидания.", 1)
+    assert got.latency_seconds >= 0.9
+    (never,) = await ask(server, "не скоро")
+    assert (never.finish_reason, never.status, server.asked["не скоро"]) == ("error", 429, 1)
+
+
+@pytest.mark.parametrize(
+    ("question", "cause"),
+    [
+        ("сразу обрыв", "peer closed connection"),
+        ("без конца", "without a finish_reason"),
+        ("не JSON", "JSONDecodeError"),
+        ("не объект", "a chunk is 'привет'"),
+        ("событие ошибки", "модель упала"),
+    ],
+)
+async def test_a_broken_stream_is_an_error_with_its_cause(
+    server: CannedServer, question: str, cause: str
+) -> None:
+    broken, fine = await ask(server, question, "ставка")
+    assert broken.finish_reason == "error"
+    assert cause in broken.error
+    assert fine.finish_reason == "stop"
+
+
+async def test_what_a_stream_may_hold_without_harm(server: CannedServer) -> None:
+    empty, huge = await ask(server, "пустой кусок", "очень много", deadline_seconds=60)
+    assert (empty.text.strip(), empty.finish_reason) == ("Всё на месте.", "stop")
+    assert (len(huge.text.split()), huge.completion_tokens) == (20_000, 20_000)
 
 
 @pytest.mark.parametrize("question", ["404", "401"])
@@ -121,6 +167,21 @@ async def test_the_served_model_is_checked_by_name(server: CannedServer) -> None
     assert await served_model(Endpoint(base_url=server.url, model="canned")) == "/models/canned"
     with pytest.raises(EndpointError, match="it serves: canned"):
         await served_model(Endpoint(base_url=server.url, model="other"))
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+async def test_a_list_of_models_is_optional(server: CannedServer, status: int) -> None:
+    server.models_reply = Response(status_code=status)
+    assert await served_model(Endpoint(base_url=server.url, model="any")) == "any"
+
+
+@pytest.mark.parametrize("content", ["<html>hello</html>", '{"data": 5}', "[]", '{"data": null}'])
+async def test_nonsense_in_place_of_the_list_is_one_sentence(
+    server: CannedServer, content: str
+) -> None:
+    server.models_reply = Response(content, media_type="application/json")
+    with pytest.raises(EndpointError, match=r"127\.0\.0\.1"):
+        await served_model(Endpoint(base_url=server.url, model="canned"))
 
 
 async def test_an_empty_key_variable_is_refused(

@@ -1,18 +1,26 @@
-"""Asking a real server: every question gets a row, and an interrupted run goes on."""
+"""Asking a real server: every question gets a row, and no reply is asked for twice."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fastapi import Response
 
 from components.core.errors import BadInputError, EndpointError
 from components.core.json_lines import read_jsonl, write_jsonl
 from components.core.llm import Asking, Endpoint
 from components.core.outcomes import exact_fact_score, outcome
+from components.core.prices import Prices, cost_per_thousand
 from components.core.schemas import Answer, Dialogue, Fact, Turn
 from components.core.tests.canned_server import Canned, CannedServer, serving
-from components.evaluate.answers import Contender, answer_file, choose, messages, system_prompt
+from components.evaluate.answers import (
+    Answered,
+    Contender,
+    answer_file,
+    choose,
+    messages,
+    system_prompt,
+)
 from components.evaluate.measures import flat, measure
 from components.prepare.subset import Subset
 
@@ -45,8 +53,12 @@ def dialogue(number: int) -> Dialogue:
     )
 
 
+def plain(question: str) -> Canned:
+    return Canned(f"ставка {question.rsplit(maxsplit=1)[-1]} %")
+
+
 def canned(question: str) -> Canned:
-    return SPECIAL.get(question, Canned(f"ставка {question.rsplit(maxsplit=1)[-1]} %"))
+    return SPECIAL.get(question, plain(question))
 
 
 @pytest.fixture
@@ -79,11 +91,21 @@ def contender(server: CannedServer, **changes: object) -> Contender:
     )
 
 
+def run(test: Path, answers: Path, who: Contender, questions: int = 0) -> Answered:
+    found = answer_file(test, answers, who, questions)
+    assert read_jsonl(answers, Answer) == list(found.answers)
+    return found
+
+
+def by_number(found: Answered) -> list[Answer]:
+    return sorted(found.answers, key=lambda row: int(row.dialogue_id[1:]))
+
+
 def test_every_question_gets_a_row_and_each_failure_its_name(
     serve: Callable[..., CannedServer], questions: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "answers.jsonl"
-    answer_file(questions, out, contender(serve(canned)))
+    run(questions, out, contender(serve(canned)))
     rows = {row.question: row for row in read_jsonl(out, Answer)}
     assert len(rows) == 12
     assert [outcome(rows[f"вопрос {n}"]) for n in range(7)] == [
@@ -96,27 +118,139 @@ def test_every_question_gets_a_row_and_each_failure_its_name(
     assert found.failed == 5
     assert found.within_limit == pytest.approx(9 / 12)
     assert flat(found)["outcome_cut_off"] == 1
-    assert not list(tmp_path.glob("unfinished-*"))
+    assert [rows[f"вопрос {n}"].retries for n in range(3)] == [1, 1, 0]
 
 
-def test_an_interrupted_run_asks_only_what_is_missing(
+def test_an_endpoint_that_dies_midway_is_one_sentence_and_what_came_is_kept(
     serve: Callable[..., CannedServer], questions: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "answers.jsonl"
-    server = serve(lambda q: Canned(always=401) if q == "вопрос 9" else canned("вопрос 11"))
-    one_by_one = Asking(concurrency=1, retries=0, deadline_seconds=1.5)
-    with pytest.raises(EndpointError, match="run the same command again"):
-        answer_file(questions, out, contender(server, asking=one_by_one))
+
+    def mortal(question: str) -> Canned:
+        if len(first.asked) >= 7:
+            first.die()
+            return Canned("не успел", delay_seconds=30)
+        return plain(question)
+
+    first = serve(mortal)
+    few = Asking(concurrency=2, retries=0, deadline_seconds=20)
+    with pytest.raises(EndpointError, match="run the same command again") as caught:
+        answer_file(questions, out, contender(first, asking=few))
+    assert "\n" not in str(caught.value)
     assert not out.exists()
-    (partial,) = tmp_path.glob("unfinished-*")
-    kept = {json.loads(line)["question"] for line in partial.read_text("utf-8").splitlines()}
-    partial.write_text(partial.read_text("utf-8") + '{"dialogue_id": "d', "utf-8")
-    server.answer = canned
+    second = serve(plain)
+    found = answer_file(questions, out, contender(second, asking=few))
+    assert found.from_cache in (6, 7), "the seventh may still have been in flight"
+    assert second.asked.total() == 12 - found.from_cache
+    assert [outcome(row) for row in found.answers] == ["answered"] * 12
+    assert read_jsonl(out, Answer) == list(found.answers)
+
+
+def test_a_second_run_asks_nothing_whatever_the_number_and_the_order(
+    serve: Callable[..., CannedServer], questions: Path, tmp_path: Path
+) -> None:
+    server = serve(plain)
+    first = run(questions, tmp_path / "first.jsonl", contender(server))
+    write_jsonl(questions, [dialogue(number) for number in reversed(range(12))])
+    again = run(questions, tmp_path / "second.jsonl", contender(server, name="again"))
+    few = run(questions, tmp_path / "third.jsonl", contender(server), 5)
+    elsewhere = run(questions, tmp_path / "fourth.jsonl", contender(serve(plain)))
+    assert [each.from_cache for each in (first, again, few, elsewhere)] == [0, 12, 5, 12]
+    assert server.asked.total() == 12
+    renamed = [row.model_copy(update={"contender": "again"}) for row in by_number(first)]
+    assert by_number(again) == renamed, "times and retries are those of the request"
+    write_jsonl(questions, [dialogue(number) for number in range(15)])
+    assert run(questions, tmp_path / "more.jsonl", contender(server)).from_cache == 12
+    assert server.asked.total() == 15
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prompt": "bank_assistant.v1"},
+        {"weights": "s3://finist/models/other/"},
+        {"asking": Asking(max_tokens=7)},
+        {"asking": Asking(temperature=0.5)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_decides_a_reply_makes_it_another(
+    changes: dict[str, object],
+    serve: Callable[..., CannedServer],
+    questions: Path,
+    tmp_path: Path,
+) -> None:
+    server = serve(plain)
+    run(questions, tmp_path / "first.jsonl", contender(server))
+    second = run(questions, tmp_path / "second.jsonl", contender(server, **changes))
+    assert (second.from_cache, server.asked.total()) == (0, 24)
+
+
+def test_failures_are_asked_again_and_other_bad_ends_are_not(
+    serve: Callable[..., CannedServer], questions: Path, tmp_path: Path
+) -> None:
+    server = serve(canned)
+    run(questions, tmp_path / "first.jsonl", contender(server))
+    server.answer = plain
     before = dict(server.asked)
-    rows = answer_file(questions, out, contender(server, asking=one_by_one))
-    assert [row.dialogue_id for row in rows] == [row.dialogue_id for row in read_jsonl(out, Answer)]
-    assert len(rows) == 12
-    assert all(server.asked[question] == before[question] for question in kept)
+    second = run(questions, tmp_path / "second.jsonl", contender(server))
+    assert second.from_cache == 10
+    assert {q for q in before if server.asked[q] > before[q]} == {"вопрос 1", "вопрос 4"}
+    assert [outcome(row) for row in by_number(second)[:6]] == [
+        *("answered", "answered", "empty", "blocked", "answered", "cut off")
+    ]
+
+
+def test_equal_questions_are_asked_once(
+    serve: Callable[..., CannedServer], questions: Path, tmp_path: Path
+) -> None:
+    same = [dialogue(3).model_copy(update={"dialogue_id": f"same-{n}"}) for n in range(4)]
+    write_jsonl(questions, same)
+    server = serve(plain)
+    found = run(questions, tmp_path / "a.jsonl", contender(server))
+    assert (len(found.answers), server.asked.total(), found.from_cache) == (4, 1, 0)
+    assert {row.answer for row in found.answers} == {"ставка 3 %"}
+
+
+def test_the_cache_outlives_a_run_in_finist_home(
+    serve: Callable[..., CannedServer],
+    questions: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FINIST_HOME", str(tmp_path / "home"))
+    server = serve(plain)
+    run(questions, tmp_path / "one" / "answers.jsonl", contender(server))
+    second = run(questions, tmp_path / "two" / "answers.jsonl", contender(server))
+    assert second.from_cache == 12
+    assert len(list((tmp_path / "home" / "cache" / "replies").iterdir())) == 1
+    assert [path.name for path in (tmp_path / "two").iterdir()] == ["answers.jsonl"]
+
+
+def test_tokens_that_nobody_counted_are_estimated_and_flagged(
+    serve: Callable[..., CannedServer], questions: Path, tmp_path: Path
+) -> None:
+    def answer(question: str) -> Canned:
+        if question == "вопрос 1":
+            return Canned(always=400)
+        return Canned("ставка 5%", counts_tokens=question != "вопрос 0")
+
+    found = run(questions, tmp_path / "a.jsonl", contender(serve(answer)))
+    assert found.estimated == 1
+    tokens = [(row.prompt_tokens, row.completion_tokens) for row in by_number(found)]
+    assert tokens == [(4, 5), (0, 0), *[(7, 2)] * 10]
+    cost = cost_per_thousand(found.answers, Prices(prompt=100, completion=400))
+    assert cost == pytest.approx((74 * 100 + 25 * 400) / 1_000_000 / 12 * 1000)
+    again = run(questions, tmp_path / "b.jsonl", contender(serve(answer)))
+    assert (again.from_cache, again.estimated) == (11, 1)
+
+
+def test_an_endpoint_that_names_no_models_is_asked_all_the_same(
+    serve: Callable[..., CannedServer], questions: Path, tmp_path: Path
+) -> None:
+    server = serve(plain)
+    server.models_reply = Response(status_code=404)
+    assert len(run(questions, tmp_path / "a.jsonl", contender(server)).answers) == 12
 
 
 def test_the_limit_is_balanced_and_the_same_for_everybody() -> None:
@@ -134,7 +268,7 @@ def test_a_prompt_goes_first_and_the_reference_never_goes(
 ) -> None:
     server = serve(canned)
     who = contender(server, prompt="bank_assistant.v1")
-    answer_file(questions, tmp_path / "a.jsonl", who, 3)
+    run(questions, tmp_path / "a.jsonl", who, 3)
     assert server.systems[0] == system_prompt("bank_assistant.v1")
     assert [turn.role for turn in messages(dialogue(1))] == ["user"]
     with pytest.raises(BadInputError, match=r"it has: bank_assistant\.v1"):
