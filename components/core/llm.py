@@ -1,6 +1,6 @@
 """Asks an OpenAI-compatible endpoint many questions at once, and times every answer.
 
-The `openai` library brings the HTTP client, the streaming parser and the retries: it waits with
+The `openai` library brings the HTTP client, the reader of streams and the retries: it waits with
 exponential backoff and jitter after 408, 409, 429 and 5xx, and honours `Retry-After` up to two
 minutes. Added here: a limit on requests in flight, a deadline, the clock, and what a failure is
 called. A failed request is a result with an error, never a missing row.
@@ -14,11 +14,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import httpx2
 import openai
-from openai.types.chat import (
-    ChatCompletionChunk,
-    ChatCompletionMessageParam,
-    ChatCompletionTokenLogprob,
-)
+from openai.types.chat import ChatCompletionMessageParam
 from openai.types.shared_params.response_format_json_schema import (
     JSONSchema,
     ResponseFormatJSONSchema,
@@ -26,6 +22,7 @@ from openai.types.shared_params.response_format_json_schema import (
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from tqdm import tqdm
 
+from components.core.chunks import ChosenToken, Chunk
 from components.core.errors import EndpointError, MissingSecretError
 from components.core.schemas import Turn
 from components.core.tasks import gather_all
@@ -134,10 +131,8 @@ class _Stream:
         self.retries = 0
         self.open = False
 
-    def add(self, chunk: ChatCompletionChunk) -> None:
+    def add(self, chunk: Chunk) -> None:
         """Takes one chunk: text, the reason it ended, or the usage at the end."""
-        if not isinstance(chunk, ChatCompletionChunk):  # the library lets any JSON through
-            raise ValueError(f"a chunk is {str(chunk)[:80]!r}")
         if chunk.usage:
             self.usage = (chunk.usage.prompt_tokens or 0, chunk.usage.completion_tokens or 0)
         for choice in chunk.choices or ():
@@ -166,8 +161,8 @@ class _Stream:
         )
 
 
-def _token(given: ChatCompletionTokenLogprob) -> Token:
-    top = tuple((_whole(each.token), each.logprob) for each in given.top_logprobs)
+def _token(given: ChosenToken) -> Token:
+    top = tuple((_whole(each.token), each.logprob) for each in given.top_logprobs or ())
     return Token(text=_whole(given.token), logprob=given.logprob, top=top)
 
 
@@ -317,9 +312,9 @@ async def _receive(
         response_format=_response_format(asking.reply_schema) or openai.omit,
     )
     stream.open, stream.retries = True, raw.retries_taken
-    async with raw.parse() as chunks:
+    async with raw.parse(to=openai.AsyncStream[object]) as chunks:
         async for chunk in chunks:
-            stream.add(chunk)
+            stream.add(Chunk.model_validate(chunk))
 
 
 def _response_format(schema: dict[str, Any] | None) -> ResponseFormatJSONSchema | None:

@@ -29,6 +29,7 @@ ANSWERS = {
     "не скоро": Canned("Никогда.", failures=(429,), retry_after="3600"),
     "не JSON": Canned("Начало", raw='data: {"choices": [{"delta"\n\n'),
     "не объект": Canned("Начало", raw='data: "привет"\n\n'),
+    "не текст": Canned("Начало", raw='data: {"choices": [{"delta": {"content": 5}}]}\n\n'),
     "пустой кусок": Canned("Всё на месте.", raw='data: {"choices": null, "usage": null}\n\n'),
     "событие ошибки": Canned("Начало", raw='data: {"error": {"message": "модель упала"}}\n\n'),
     "очень много": Canned("слово " * 20_000),
@@ -116,7 +117,8 @@ async def test_the_wait_that_the_server_asks_for_is_kept(server: CannedServer) -
         ("сразу обрыв", "peer closed connection"),
         ("без конца", "without a finish_reason"),
         ("не JSON", "JSONDecodeError"),
-        ("не объект", "a chunk is 'привет'"),
+        ("не объект", "valid dictionary"),
+        ("не текст", "no text"),
         ("событие ошибки", "модель упала"),
     ],
 )
