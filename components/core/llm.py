@@ -10,6 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias, TypeVar, cast
 
 import httpx2
@@ -336,8 +337,9 @@ async def complete_all(
         endpoint: Where, and as what.
         conversations: What to ask.
         asking: Tokens, temperature, concurrency, retries, deadline, progress label.
-        received: Called in the event loop with the index of a conversation and its completion,
-            as soon as it is there, in order of arrival; a place to save it.
+        received: Called with the index of a conversation and its completion as soon as it is
+            there, in order of arrival; a place to save it. It runs in a thread of its own, one
+            call at a time, so that asking goes on while it waits for the disk.
 
     Returns:
         One completion a conversation, in their order.
@@ -346,7 +348,7 @@ async def complete_all(
         EndpointError: The endpoint is down or misconfigured; requests in flight are cancelled.
         MissingSecretError: The key's variable is empty.
     """
-    gate = asyncio.Semaphore(asking.concurrency)
+    gate, loop = asyncio.Semaphore(asking.concurrency), asyncio.get_running_loop()
     bar = tqdm(
         total=len(conversations), desc=asking.progress, disable=not asking.progress, mininterval=1
     )
@@ -354,13 +356,13 @@ async def complete_all(
     async def ask(index: int, messages: Messages) -> Completion:
         async with gate:
             completion = await complete(api, endpoint, messages, asking)
-        if received:
-            received(index, completion)
+        if received:  # shielded: what came is saved, whatever happens to the others
+            await asyncio.shield(loop.run_in_executor(saver, received, index, completion))
         bar.update()
         return completion
 
     async with client(endpoint, asking.retries, asking.deadline_seconds) as api:
-        with bar:
+        with bar, ThreadPoolExecutor(1) as saver:
             return await gather_all([ask(*item) for item in enumerate(conversations)])
 
 

@@ -149,6 +149,8 @@ def answer_questions(
 def _ask(
     missing: Mapping[str, Messages], contender: Contender, cache: ReplyCache
 ) -> dict[str, Completion]:
+    if not missing:
+        return {}
     keys = list(missing)
     asking = contender.asking.model_copy(update={"progress": f"asking {contender.name}"})
 

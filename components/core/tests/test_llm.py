@@ -1,6 +1,7 @@
 """The client against a real server: streaming, retries, failures, limits."""
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -153,6 +154,32 @@ async def test_no_more_requests_in_flight_than_allowed(server: CannedServer) -> 
     assert server.most_in_flight == 3
     assert sorted(arrived) == list(range(20))
     assert all(completion.text for completion in got)
+
+
+async def test_what_came_before_the_end_is_saved_and_a_full_disk_stops_all(
+    server: CannedServer,
+) -> None:
+    endpoint = Endpoint(base_url=server.url, model="canned")
+    saved: list[int] = []
+
+    def slowly(index: int, _: Completion) -> None:
+        time.sleep(0.1)
+        saved.append(index)
+
+    questions = ["ставка", "пусто", "запрет", "нет", "401"]
+    conversations = [(Turn(role="user", content=question),) for question in questions]
+    with pytest.raises(EndpointError):
+        await complete_all(endpoint, conversations, asking(concurrency=4), slowly)
+    assert {0, 1, 2} <= set(saved), "they were waiting to be saved when the endpoint refused"
+
+    def full(index: int, _: Completion) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = server.asked.total()
+    more = [(Turn(role="user", content=f"вопрос {n}"),) for n in range(20)]
+    with pytest.raises(OSError, match="No space"):
+        await complete_all(endpoint, more, asking(concurrency=2), full)
+    assert server.asked.total() < before + 20
 
 
 async def test_a_dead_endpoint_is_one_sentence_with_its_address() -> None:
