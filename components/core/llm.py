@@ -349,15 +349,17 @@ async def complete_all(
         MissingSecretError: The key's variable is empty.
     """
     gate, loop = asyncio.Semaphore(asking.concurrency), asyncio.get_running_loop()
+    unsaved = asyncio.Semaphore(2 * asking.concurrency)  # so many more may wait for the disk
     bar = tqdm(
         total=len(conversations), desc=asking.progress, disable=not asking.progress, mininterval=1
     )
 
     async def ask(index: int, messages: Messages) -> Completion:
-        async with gate:
-            completion = await complete(api, endpoint, messages, asking)
-        if received:  # shielded: what came is saved, whatever happens to the others
-            await asyncio.shield(loop.run_in_executor(saver, received, index, completion))
+        async with unsaved:
+            async with gate:
+                completion = await complete(api, endpoint, messages, asking)
+            if received:  # shielded: what came is saved, whatever happens to the others
+                await asyncio.shield(loop.run_in_executor(saver, received, index, completion))
         bar.update()
         return completion
 

@@ -1,5 +1,8 @@
 """Asking a real server: every question gets a row, and no reply is asked for twice."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from components.evaluate.answers import (
 from components.evaluate.measures import flat, measure
 from components.prepare.subset import Subset
 
+IN_FLIGHT = 3
 SPECIAL = {
     "вопрос 0": Canned("ставка 0%", failures=(429,)),
     "вопрос 1": Canned(always=500),
@@ -97,6 +101,25 @@ def run(test: Path, answers: Path, who: Contender, questions: int = 0) -> Answer
     return found
 
 
+def started(server: CannedServer, test: Path, folder: Path) -> subprocess.Popen[str]:
+    command = [
+        *(sys.executable, "-m", "components.evaluate", "answer", "--contender", "tuned"),
+        *("--endpoint", server.url, "--model", "canned", "--test", str(test)),
+        *("--answers", str(folder / "answers.jsonl"), "--concurrency", str(IN_FLIGHT)),
+    ]
+    root = Path(__file__).resolve().parents[3]
+    return subprocess.Popen(
+        command, cwd=root, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def by_number(found: Answered) -> list[Answer]:
     return sorted(found.answers, key=lambda row: int(row.dialogue_id[1:]))
 
@@ -144,6 +167,30 @@ def test_an_endpoint_that_dies_midway_is_one_sentence_and_what_came_is_kept(
     assert second.asked.total() == 12 - found.from_cache
     assert [outcome(row) for row in found.answers] == ["answered"] * 12
     assert read_jsonl(out, Answer) == list(found.answers)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_asks_again_only_what_was_in_flight(
+    serve: Callable[..., CannedServer], questions: Path, tmp_path: Path
+) -> None:
+    write_jsonl(questions, [dialogue(number) for number in range(30)])
+    server = serve(lambda question: Canned(plain(question).text, delay_seconds=0.05))
+    first = started(server, questions, tmp_path)
+    try:
+        wait_until(lambda: server.asked.total() >= 12)
+    finally:
+        first.kill()
+        first.communicate()
+    before = server.asked.total()
+    (cache,) = tmp_path.glob("replies-*.jsonl")
+    kept = cache.read_bytes().count(b"\n")
+    output, errors = started(server, questions, tmp_path).communicate(timeout=120)
+    print(f"{before} asked before kill -9, {kept} kept, {server.asked.total() - before} after")
+    assert 0 < kept <= before < 30
+    assert before - kept <= 2 * IN_FLIGHT, "in flight, or waiting for the disk"
+    assert server.asked.total() - before == 30 - kept
+    assert f"{kept} came from the cache" in output, errors
+    assert len(read_jsonl(tmp_path / "answers.jsonl", Answer)) == 30
 
 
 def test_a_second_run_asks_nothing_whatever_the_number_and_the_order(
