@@ -20,7 +20,13 @@ from components.core.llm import (
 from components.core.prices import with_usage
 from components.core.prompts import render_prompt
 from components.core.schemas import Answer, Dialogue, Turn
-from components.evaluate.reply_cache import ReplyCache, cache_file, model_identity, request_key
+from components.evaluate.reply_cache import (
+    FAILED,
+    ReplyCache,
+    cache_file,
+    model_identity,
+    request_key,
+)
 from components.prepare.subset import Subset, select
 
 PROMPTS = Path(__file__).parent / "prompts"
@@ -132,10 +138,9 @@ def answer_questions(
     said = [messages(dialogue, system) for dialogue in dialogues]
     keys = [request_key(identity, each, contender.asking) for each in said]
     known = {key: reply for key in keys if (reply := cache.get(key))}
-    asked = _ask(
-        {k: s for k, s in zip(keys, said, strict=True) if k not in known}, contender, cache
-    )
-    replies = [_counted((known | asked)[k], s) for k, s in zip(keys, said, strict=True)]
+    missing = {k: s for k, s in zip(keys, said, strict=True) if k not in known}
+    every = known | _ask(missing, contender, cache)
+    replies = [_counted(every[k], s) for k, s in zip(keys, said, strict=True)]
     return Answered(
         answers=tuple(
             to_answer(dialogue, contender.name, reply)
@@ -163,8 +168,9 @@ def _ask(
 
 
 def _counted(reply: Completion, said: Messages) -> tuple[Completion, bool]:
-    """Estimates a reply's tokens where text came and the endpoint did not count them."""
-    return with_usage(reply, said) if reply.text else (reply, False)
+    """Estimates a reply's tokens where one came and the endpoint did not count them."""
+    came = reply.text or reply.finish_reason not in FAILED
+    return with_usage(reply, said) if came else (reply, False)
 
 
 def messages(dialogue: Dialogue, system: str = "") -> tuple[Turn, ...]:
