@@ -15,6 +15,7 @@ from components.core.tests.canned_server import Canned, CannedServer, serving
 ANSWERS = {
     "ставка": Canned("Ставка по вкладу 16,5% годовых."),
     "429": Canned("После ожидания.", failures=(429, 503)),
+    "сначала 500": Canned("После починки.", failures=(500, 502, 500)),
     "500": Canned(always=500),
     "400": Canned(always=400),
     "404": Canned(always=404),
@@ -81,10 +82,10 @@ async def test_half_a_character_becomes_the_replacement_character(server: Canned
 
 
 async def test_a_put_off_request_is_tried_again(server: CannedServer) -> None:
-    (got,) = await ask(server, "429")
-    assert got.text.strip() == "После ожидания."
-    assert got.retries == 2
-    assert server.asked["429"] == 3
+    limited, mended = await ask(server, "429", "сначала 500")
+    assert (limited.text.strip(), limited.retries) == ("После ожидания.", 2)
+    assert (mended.text.strip(), mended.retries) == ("После починки.", 3)
+    assert (server.asked["429"], server.asked["сначала 500"]) == (3, 4)
 
 
 async def test_failures_are_results_with_their_cause(server: CannedServer) -> None:
