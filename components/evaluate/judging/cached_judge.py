@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -141,7 +142,8 @@ async def _judged(
     if not prompts:
         return []
     identity = model_identity(endpoint, await served_model(endpoint), settings.weights)
-    with ReplyCache(cache_file(identity, beside)) as cache:
+    loop = asyncio.get_running_loop()
+    with ReplyCache(cache_file(identity, beside)) as cache, ThreadPoolExecutor(1) as saver:
         async with client(endpoint, settings.retries, settings.deadline_seconds) as api:
 
             async def ask(messages: Messages, asking: Asking, sample: int) -> Completion:
@@ -150,7 +152,9 @@ async def _judged(
                 if known:
                     return known
                 reply = await complete(api, endpoint, messages, asking)
-                cache.add(key, reply)
+                # In a thread: others go on while the disk is waited for. Shielded: what came is
+                # saved, whatever happens to the others.
+                await asyncio.shield(loop.run_in_executor(saver, cache.add, key, reply))
                 return reply
 
             judge = Judge(settings.judging, ask)
