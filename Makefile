@@ -7,6 +7,7 @@ SHELL := bash
 PYTHON ?= python3.11
 VENV := .venv
 SERVE := .venv-serve
+DEEPEVAL := .venv-deepeval
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' images/dev/requirements.in)
@@ -18,7 +19,7 @@ FILES := images/dev/requirements-files.txt
 DEEPSPEED := images/train/requirements-deepspeed.txt
 TORCH := images/torch.in images/install_torch.sh
 
-.PHONY: help install demo demo-full test test-fast lint format bench lock clean distclean
+.PHONY: help install demo demo-full test test-fast lint format bench deepeval lock clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +51,8 @@ format: $(VENV)/.installed ## rewrite the code in the house style
 bench: install ## timings; they report, they never fail a test
 	shopt -s nullglob; for bench in tests/bench/*.py; do echo "== $$bench"; $(BIN)/python "$$bench"; done
 
+deepeval: $(DEEPEVAL)/.installed ## a second G-Eval to compare ours with, in an environment of its own
+
 lock: $(UV) ## solve images/*/requirements.in again (UPGRADE=--upgrade for newer versions)
 	images/lock.sh $(abspath $(UV)) $(abspath $(BIN)/python) $(UPGRADE)
 
@@ -59,7 +62,7 @@ clean: ## stop the stack; forget runs, models and caches
 	find components pipelines tests -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## also the environments
-	rm -rf $(VENV) $(SERVE) finist.egg-info
+	rm -rf $(VENV) $(SERVE) $(DEEPEVAL) finist.egg-info
 
 # ---------------------------------------------------------------- environments
 $(UV):
@@ -83,4 +86,10 @@ $(SERVE)/.installed: images/serve/requirements.txt $(TORCH) | $(UV)
 	images/install_torch.sh $(VENV) $(SERVE)
 	$(UV) pip install --python $(SERVE)/bin/python --compile-bytecode --no-deps --require-hashes \
 		-r images/serve/requirements.txt
+	touch $@
+
+$(DEEPEVAL)/.installed: images/deepeval/requirements.txt | $(UV)
+	rm -f $@
+	if [[ ! -x $(DEEPEVAL)/bin/python ]]; then $(UV) venv --quiet --python $(PYTHON) $(DEEPEVAL); fi
+	$(UV) pip install --python $(DEEPEVAL)/bin/python --no-deps --require-hashes -r images/deepeval/requirements.txt
 	touch $@

@@ -13,6 +13,7 @@ SERVICE_SETS = {"gigachat": {"app"}, "assistant": {"app"}, "core": {"base"}}
 MODULE_SETS = {
     "core/parquet.py": {"train", "evaluate"},  # imported only where there is pyarrow
     "prepare/personal_data/compare_presidio.py": {"dev"},  # a measurement, not a step
+    "evaluate/judging/deepeval_scores.py": {"deepeval"},  # runs in an environment of its own
 }
 APART = {"torch"}  # installed by images/install_torch.sh
 TYPES_ONLY = {"mypy-boto3-s3"}  # imported under TYPE_CHECKING
@@ -55,7 +56,7 @@ def imported(path: Path) -> set[str]:
 
 def test_every_import_is_locked_for_its_image() -> None:
     distributions = packages_distributions()
-    locks = {name: locked(name) for name in (*SETS, "dev")}
+    locks = {name: locked(name) for name in (*SETS, "dev", "deepeval")}
     missing = [
         f"{path.relative_to(ROOT)}: {name} is not in images/{used}"
         for component in (ROOT / "components").iterdir()
