@@ -1,0 +1,111 @@
+"""Against the real vLLM: it weighs texts as the model's own probabilities say."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from components.core.errors import DeployError
+from components.core.llm import Endpoint
+from components.evaluate.benchmarks.finance_tasks import (
+    ChoiceDocument,
+    choice_documents,
+    read_dialogues,
+)
+from components.evaluate.benchmarks.harness import run_benchmarks
+from components.evaluate.benchmarks.settings import BenchmarkSettings
+from components.prepare.subset import Subset
+from components.train.tiny_model import write_tiny_model
+from pipelines.local import inference
+from pipelines.local.launch import Launch
+from pipelines.local.ports import free_ports
+from pipelines.local.vllm import serve_python, this_cpu, vllm_launch
+
+QUESTIONS = 12
+
+
+@pytest.mark.slow
+def test_options_weigh_what_the_model_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FINIST_HOME", str(tmp_path / "home"))
+    documents = choice_documents(read_dialogues(None), Subset(), QUESTIONS, seed=0)
+    texts = [text for document in documents for text in (document.question, *document.options)]
+    model = write_tiny_model(tmp_path / "tiny", texts)
+    settings = BenchmarkSettings(benchmarks=("bank_choice", "bank_facts"), questions=QUESTIONS)
+    with vllm(model, tmp_path / "vllm.log") as url:
+        endpoint = Endpoint(base_url=url, model="tiny")
+        results = run_benchmarks(endpoint, model, settings, tmp_path / "out.json")
+    choice, facts = results.tasks
+    expected = own_scores(model, documents)
+    assert choice.scores == expected
+    assert len(set(expected.values())) == 2
+    assert facts.n == QUESTIONS
+
+
+def own_scores(folder: Path, documents: list[ChoiceDocument]) -> dict[str, float]:
+    """1 where the model itself, without server and harness, finds the right option likeliest."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+    def weight(question: str, option: str) -> float:
+        turns = [{"role": "user", "content": question}]
+        prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        given, whole = (
+            tokenizer(text, return_tensors="pt").input_ids for text in (prompt, prompt + option)
+        )
+        with torch.no_grad():
+            each = model(whole).logits[0, :-1].log_softmax(-1)
+        chosen = each.gather(1, whole[0, 1:, None])[:, 0]
+        return float(chosen[given.shape[1] - 1 :].sum())
+
+    return {
+        f"finist_bank_choice/{document.id}": float(
+            max(document.options, key=lambda option: weight(document.question, option))
+            == document.options[document.answer]
+        )
+        for document in documents
+    }
+
+
+@contextmanager
+def vllm(model: Path, log: Path) -> Iterator[str]:
+    """Serves a model as the laptop does; gives the API's URL."""
+    try:
+        python = serve_python()
+    except DeployError as error:
+        pytest.skip(str(error))
+    built = inference.build("tiny", model.as_uri(), ("--max-model-len=512",))
+    service = inference.InferenceService.model_validate(built)
+    launch = vllm_launch(service, model, free_ports(1)[0], python, this_cpu())
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            launch.argv,
+            env=os.environ | launch.environment,
+            cwd=launch.directory,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_ready(process, launch, log)
+        yield launch.url
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def wait_ready(process: subprocess.Popen[bytes], launch: Launch, log: Path) -> None:
+    deadline = time.monotonic() + launch.start_seconds
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            if httpx.get(launch.health_url, timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(1)
+    pytest.fail(f"vLLM did not start:\n{log.read_text(errors='replace')[-2000:]}")
