@@ -16,6 +16,7 @@ FinistError                 something a person can mend; exit code 2
 ├── EndpointError           an LLM endpoint is away or answers wrongly
 ├── DeployError             a model server did not come up
 ├── TrainingError           training cannot start or go on
+├── GateError               a candidate did not pass a gate
 └── DoesNotFitError         a model does not fit the GPUs that were named
 
 The message is one sentence: what is wrong, where, and how to mend it.
@@ -86,6 +87,10 @@ class DeployError(FinistError):
 
 class TrainingError(FinistError):
     """Training cannot start with what it was given, or cannot go on."""
+
+
+class GateError(FinistError):
+    """A candidate did not pass a gate, so nothing of it is published."""
 
 
 class DoesNotFitError(FinistError):

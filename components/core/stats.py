@@ -1,9 +1,10 @@
-"""Bootstrap intervals: how sure a mean, or a difference of two means, is."""
+"""How sure a mean, or a difference of two means, is: bootstrap intervals and a paired test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from components.core.errors import BadInputError
@@ -40,12 +41,7 @@ def bootstrap_interval(
     Raises:
         BadInputError: There are no values, or one of them is not a finite number.
     """
-    sample = np.asarray(values, dtype=np.float64)
-    if sample.size == 0 or not np.isfinite(sample).all():
-        raise BadInputError(
-            f"A bootstrap interval needs finite numbers, at least one; got {sample.size} values "
-            f"with {int((~np.isfinite(sample)).sum())} not finite."
-        )
+    sample = _finite(np.asarray(values, dtype=np.float64))
     mean = float(sample.mean())
     if np.ptp(sample) == 0:
         return Interval(mean, mean, mean)
@@ -82,10 +78,87 @@ def paired_difference(
     Raises:
         BadInputError: The lengths differ, or there are no finite values.
     """
+    pairs = _differences(candidate, baseline)
+    return bootstrap_interval(pairs.tolist(), confidence, resamples, seed)
+
+
+def paired_test(
+    candidate: Sequence[float],
+    baseline: Sequence[float],
+    resamples: int = 9999,
+    seed: int = 0,
+) -> float:
+    """Tests whether two contenders have the same mean over the same units.
+
+    The paired randomization test of Cohen, Empirical Methods for Artificial Intelligence (1995),
+    section 5.3, the one that Smucker, Allan and Carterette, A Comparison of Statistical
+    Significance Tests for Information Retrieval Evaluation (CIKM 2007) recommend: if the two were
+    alike, the sign of each difference could as well be the other one. The p-value is twice the
+    share of random sign flips whose mean difference lies at least as far out on the side of the
+    one seen, that one counted in (Phipson and Smyth 2010), so it is never 0. Few units are flipped
+    in every way instead.
+
+    Args:
+        candidate: n >= 1 finite numbers.
+        baseline: n numbers of the same units in the same order.
+        resamples: Number of random flips; the smallest p-value is `2 / (resamples + 1)`.
+        seed: Equal seeds and values give equal p-values.
+
+    Returns:
+        The two-sided p-value, in (0, 1]; 1 when no unit differs.
+
+    Raises:
+        BadInputError: The lengths differ, or there are no finite values.
+    """
+    pairs = _differences(candidate, baseline)
+    changing = pairs[pairs != 0]  # the sign of a zero changes nothing, but costs a flip
+    if not changing.size:
+        return 1.0
+    found = stats.permutation_test(
+        (changing,),
+        np.sum,
+        permutation_type="samples",
+        n_resamples=resamples,
+        batch=256,
+        rng=np.random.default_rng(seed),
+    )
+    return min(float(found.pvalue), 1.0)
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Corrects p-values for having tested several hypotheses at once.
+
+    Holm, A Simple Sequentially Rejective Multiple Test Procedure (Scandinavian Journal of
+    Statistics 1979): the k-th smallest of m is multiplied by `m - k + 1`, and none may be smaller
+    than the one before it. Whatever is below a level then keeps the chance of even one false
+    discovery under that level.
+
+    Args:
+        p_values: m numbers in [0, 1], in any order; may be empty.
+
+    Returns:
+        The corrected p-values, in the order given.
+    """
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = largest
+    return tuple(corrected)
+
+
+def _differences(candidate: Sequence[float], baseline: Sequence[float]) -> NDArray[np.float64]:
     if len(candidate) != len(baseline):
         raise BadInputError(
             f"A paired difference needs the same units on both sides; got {len(candidate)} for "
             f"the candidate and {len(baseline)} for the baseline."
         )
-    pairs = np.asarray(candidate, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
-    return bootstrap_interval(pairs.tolist(), confidence, resamples, seed)
+    return _finite(np.asarray(candidate, np.float64) - np.asarray(baseline, np.float64))
+
+
+def _finite(sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    if sample.size == 0 or not np.isfinite(sample).all():
+        raise BadInputError(
+            f"An interval or a test needs finite numbers, at least one; got {sample.size} values "
+            f"with {int((~np.isfinite(sample)).sum())} not finite."
+        )
+    return sample

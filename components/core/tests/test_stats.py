@@ -1,4 +1,4 @@
-"""Bootstrap intervals: deterministic, ordered, covering, and honest about bad input."""
+"""Intervals and tests: deterministic, ordered, covering, and honest about bad input."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.core.errors import BadInputError
-from components.core.stats import Interval, bootstrap_interval, paired_difference
+from components.core.stats import (
+    Interval,
+    bootstrap_interval,
+    holm,
+    paired_difference,
+    paired_test,
+)
 
 FINITE = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=40)
 
@@ -52,3 +58,39 @@ def test_no_values_or_not_finite_ones_are_refused(values: list[float]) -> None:
 def test_different_lengths_are_refused() -> None:
     with pytest.raises(BadInputError, match="same units"):
         paired_difference([1.0], [1.0, 2.0])
+
+
+def test_few_pairs_are_flipped_in_every_way() -> None:
+    assert paired_test([1, 1, 1, 1, 0], [0, 0, 0, 0, 0]) == pytest.approx(2 / 2**4)
+    assert paired_test([2, 1, 0], [0, 0, 0]) == pytest.approx(2 / 2**2)
+
+
+def test_alike_contenders_give_one_and_a_clear_difference_the_smallest_p_value() -> None:
+    rng = np.random.default_rng(3)
+    scores = rng.integers(0, 2, 200).astype(float)
+    assert paired_test(scores.tolist(), scores.tolist()) == 1
+    assert paired_test((scores + 1).tolist(), scores.tolist(), resamples=999) == pytest.approx(
+        2 / 1000
+    )
+
+
+def test_it_cries_wolf_as_often_as_its_level_says() -> None:
+    rng = np.random.default_rng(11)
+    found = [
+        paired_test(rng.random(30).tolist(), rng.random(30).tolist(), resamples=199, seed=seed)
+        for seed in range(200)
+    ]
+    assert 0.01 <= np.mean(np.asarray(found) <= 0.05) <= 0.1
+
+
+def test_holm_by_hand_and_in_any_order() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx((0.03, 0.06, 0.06))
+    assert holm([0.03, 0.01, 0.04]) == pytest.approx((0.06, 0.03, 0.06))
+    assert holm([0.6, 0.9]) == (1.0, 1.0)
+    assert holm([0.2]) == (0.2,)
+    assert holm([]) == ()
+
+
+def test_a_test_over_different_units_is_refused() -> None:
+    with pytest.raises(BadInputError, match="same units"):
+        paired_test([1.0], [1.0, 2.0])
