@@ -104,8 +104,7 @@ def _polygon(
 
 
 def _radar(axes: Axes, angles: Sequence[float], names: Sequence[str]) -> None:
-    axes.set_ylim(1, 5)
     axes.set_yticks(range(1, 6), ["", "2", "3", "4", "5"])
-    axes.set_rlabel_position(45)
+    axes.set(ylim=(1, 5), rlabel_position=45)
     axes.set_xticks(angles, [name.replace("_", " ") for name in names])
     axes.tick_params(axis="x", labelcolor=INK)

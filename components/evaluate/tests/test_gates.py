@@ -24,8 +24,8 @@ def gate(metric: str, kind: str, limit: float, name: str = "one") -> Gate:
 @pytest.fixture(scope="module")
 def board() -> Leaderboard:
     """Everything measured; the candidate lost nothing on the benchmark."""
-    models = [invented.benchmarks(0.5, name) for name in ("base", "candidate")]
-    evidence = {"agreement": invented.agreement(), "benchmarks": guard(*models, threshold=3)}
+    base, after = (invented.benchmarks(0.5, name) for name in ("base", "candidate"))
+    evidence = {"agreement": invented.agreement(), "benchmarks": guard(base, after, 3)}
     ranked = rank(invented.contenders(), invented.CANDIDATE)
     return ranked.model_copy(update=evidence)
 

@@ -1,4 +1,4 @@
-"""The leaderboard's figures: counted by hand, paired, corrected, and honest about what is missing."""
+"""The leaderboard's figures: counted by hand, paired, corrected, honest about what is missing."""
 
 from collections.abc import Callable
 
