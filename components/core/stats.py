@@ -9,6 +9,11 @@ from scipy import stats
 
 from components.core.errors import BadInputError
 
+_AT_ONCE = 512
+"""Sign flips in memory at once."""
+_SLACK = 1e-12
+"""Sums of the same numbers in another order differ by this much, as a share."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -93,15 +98,15 @@ def paired_test(
     The paired randomization test of Cohen, Empirical Methods for Artificial Intelligence (1995),
     section 5.3, the one that Smucker, Allan and Carterette, A Comparison of Statistical
     Significance Tests for Information Retrieval Evaluation (CIKM 2007) recommend: if the two were
-    alike, the sign of each difference could as well be the other one. The p-value is twice the
-    share of random sign flips whose mean difference lies at least as far out on the side of the
-    one seen, that one counted in (Phipson and Smyth 2010), so it is never 0. Few units are flipped
-    in every way instead.
+    alike, the sign of each difference could as well be the other one. The p-value is the share of
+    random sign flips whose mean difference is at least as far from 0 as the one seen, that one
+    counted in (Phipson and Smyth 2010), so it is never 0. Few units are flipped in every way
+    instead. SciPy's `permutation_test` gives the same, more slowly.
 
     Args:
         candidate: n >= 1 finite numbers.
         baseline: n numbers of the same units in the same order.
-        resamples: Number of random flips; the smallest p-value is `2 / (resamples + 1)`.
+        resamples: Number of random flips; the smallest p-value is `1 / (resamples + 1)`.
         seed: Equal seeds and values give equal p-values.
 
     Returns:
@@ -114,15 +119,22 @@ def paired_test(
     changing = pairs[pairs != 0]  # the sign of a zero changes nothing, but costs a flip
     if not changing.size:
         return 1.0
-    found = stats.permutation_test(
-        (changing,),
-        np.sum,
-        permutation_type="samples",
-        n_resamples=resamples,
-        batch=256,
-        rng=np.random.default_rng(seed),
-    )
-    return min(float(found.pvalue), 1.0)
+    sums = np.abs(_flipped_sums(changing, resamples, seed))
+    seen = abs(changing.sum()) * (1 - _SLACK)
+    if sums.size == 2**changing.size:
+        return float(np.mean(sums >= seen))
+    return float((np.sum(sums >= seen) + 1) / (sums.size + 1))
+
+
+def _flipped_sums(values: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+    """Sums under random signs, or under all of them where these are not more."""
+    if 2**values.size <= resamples:
+        bits = np.arange(2**values.size)[:, None] >> np.arange(values.size) & 1
+        return np.asarray((2 * bits - 1) @ values)
+    rng = np.random.default_rng(seed)
+    starts = range(0, resamples, _AT_ONCE)
+    shapes = [(min(_AT_ONCE, resamples - start), values.size) for start in starts]
+    return np.concatenate([(2 * rng.integers(0, 2, s, np.int8) - 1) @ values for s in shapes])
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
