@@ -90,12 +90,12 @@ def test_facts_are_scored_as_everywhere_else() -> None:
 
 def test_the_general_questions_are_well_formed() -> None:
     rows = read_jsonl(GENERAL, GeneralDocument)
-    assert len(rows) == len({row.id for row in rows}) == len({row.question for row in rows}) == 60
+    assert len(rows) == len({row.id for row in rows}) == len({row.question for row in rows}) == 80
     assert all(len(set(row.options)) == 4 for row in rows)
-    assert Counter(row.answer for row in rows) == {0: 15, 1: 15, 2: 15, 3: 15}
+    assert Counter(row.answer for row in rows) == {0: 20, 1: 20, 2: 20, 3: 20}
     assert Counter(row.topic for row in rows) == {
         "knowledge": 16,
         "arithmetic": 14,
         "russian": 14,
-        "english": 16,
+        "english": 36,
     }

@@ -79,7 +79,7 @@ def test_a_model_is_measured_once(tokenizer: Path) -> None:
     assert [(task.n, task.version) for task in results.tasks] == [
         (6, "1.0"),
         (6, "1.0"),
-        (60, "1.0"),
+        (80, "1.0"),
     ]
     choice, facts, knowledge = results.tasks
     assert set(choice.scores.values()) == {1.0}
