@@ -16,7 +16,7 @@ from components.core.cluster import (
     Amounts,
     ClusterSettings,
 )
-from pipelines.build.pipeline import Place, Task
+from pipelines.build.place import Place, Task
 
 
 def place(settings: ClusterSettings | None = None) -> Place:
@@ -30,9 +30,10 @@ def place(settings: ClusterSettings | None = None) -> Place:
         gpus=cluster.pool,
         every=partial(as_step, settings=cluster),
         store=partial(with_store, settings=cluster),
-        data=partial(as_data, settings=cluster),
+        data=partial(with_keys, settings=cluster),
         train=partial(as_training, settings=cluster),
         server=partial(as_server, settings=cluster),
+        outside=partial(with_keys, settings=cluster),
     )
 
 
@@ -68,8 +69,8 @@ def with_store(task: Task, settings: ClusterSettings) -> None:
     )
 
 
-def as_data(task: Task, settings: ClusterSettings) -> None:
-    """Gives the data stage its keys, and a volume on which unfinished work outlives a pod.
+def with_keys(task: Task, settings: ClusterSettings) -> None:
+    """Gives a task the keys of outside models, and a volume on which paid replies outlive a pod.
 
     Args:
         task: The task, changed in place.

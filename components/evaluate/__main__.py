@@ -1,4 +1,4 @@
-"""The evaluation from a shell: `answer` asks a contender, `leaderboard` compares and reports."""
+"""The evaluation from a shell: ask a contender, compare all, check the gates."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,11 +6,17 @@ from typing import Annotated
 import typer
 
 from components.core.command_line import run
+from components.core.errors import BadInputError
 from components.core.llm import Asking, Endpoint
+from components.core.prices import Prices
 from components.core.recipes import load_recipe
 from components.evaluate.answers import Contender, answer_file
+from components.evaluate.contenders import read_contenders
+from components.evaluate.gates import enforce, load_gates
+from components.evaluate.leaderboard import Leaderboard, read_board
 from components.evaluate.measures import measure
-from components.evaluate.report import Links, write_report
+from components.evaluate.page import Links
+from components.evaluate.report import ReportInputs, write_report
 from components.prepare.subset import Subset
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
@@ -54,14 +60,28 @@ def answer(
 
 @app.command(
     epilog="Example: python -m components.evaluate leaderboard --baseline gigachat.jsonl "
-    "--candidate tuned.jsonl --losses losses.jsonl --report report.html"
+    "--candidate tuned.jsonl --losses losses.jsonl --gates gates.yaml --report report.html"
 )
 def leaderboard(
     baseline: Annotated[Path, typer.Option(help="The baseline's answers.")],
-    candidate: Annotated[list[Path], typer.Option(help="A contender's answers; repeatable.")],
+    candidate: Annotated[Path, typer.Option(help="Answers of the model to be released.")],
     report: Annotated[Path, typer.Option(help="The HTML page.")],
+    contender: Annotated[
+        list[Path] | None, typer.Option(help="Another contender's answers; repeatable.")
+    ] = None,
     losses: Annotated[Path | None, typer.Option(help="JSON lines of LossPoint.")] = None,
-    summary: Annotated[Path | None, typer.Option(help="The figures as JSON.")] = None,
+    agreement: Annotated[Path | None, typer.Option(help="JSON: how far the judge agrees.")] = None,
+    base_benchmarks: Annotated[
+        Path | None, typer.Option(help="JSON: benchmarks of the base model.")
+    ] = None,
+    candidate_benchmarks: Annotated[
+        Path | None, typer.Option(help="JSON: benchmarks of the candidate.")
+    ] = None,
+    contenders: Annotated[
+        Path | None, typer.Option(help="YAML of contenders, for their prices.")
+    ] = None,
+    gates: Annotated[Path | None, typer.Option(help="YAML: what the candidate must show.")] = None,
+    board: Annotated[Path | None, typer.Option(help="The figures as JSON.")] = None,
     emulated_baseline: Annotated[
         bool, typer.Option(help="The baseline stands in for GigaChat: say so.")
     ] = True,
@@ -69,18 +89,49 @@ def leaderboard(
     watch_link: Annotated[str, typer.Option(help="Relative address of the watch report.")] = "",
     data_card_link: Annotated[str, typer.Option(help="Relative address of the data card.")] = "",
 ) -> None:
-    """Ranks contenders against the baseline on the same questions."""
-    links = Links(watch=watch_link, data_card=data_card_link)
-    files = [baseline, *candidate]
-    board = write_report(files, losses, report, summary, links, emulated_baseline, base_model)
+    """Ranks contenders against the baseline on the same questions; a failed gate is shown."""
+    benchmarks = [path for path in (base_benchmarks, candidate_benchmarks) if path]
+    if len(benchmarks) == 1:
+        raise BadInputError("Benchmarks are compared: give those of the base model and candidate.")
+    inputs = ReportInputs(
+        answers=[baseline, candidate, *(contender or [])],
+        losses=losses,
+        agreement=agreement,
+        benchmarks=(benchmarks[0], benchmarks[1]) if benchmarks else None,
+        prices=_prices(contenders),
+        gates=load_gates(gates) if gates else None,
+        links=Links(watch=watch_link, data_card=data_card_link),
+        emulated_baseline=emulated_baseline,
+        base_model=base_model,
+    )
+    _print(write_report(inputs, report, board), emulated_baseline)
+    print(f"Report: {report}")
+
+
+@app.command(epilog="Example: python -m components.evaluate gate board.json")
+def gate(board: Annotated[Path, typer.Argument(help="The leaderboard's JSON.")]) -> None:
+    """Says whether the candidate passed its gates; leaves with 2 when it did not."""
+    verdicts = read_board(board).gates
+    enforce(verdicts)
+    for verdict in verdicts:
+        print(f"passed: {verdict.gate.name}: {verdict.sentence}")
+
+
+def _prices(contenders: Path | None) -> dict[str, Prices]:
+    found = read_contenders(contenders) if contenders else ()
+    return {each.name: each.prices for each in found if each.prices}
+
+
+def _print(board: Leaderboard, emulated_baseline: bool) -> None:
     for row in board.standings:
         accuracy = row.measures.accuracy
         shown = f"{accuracy.mean:.1%} of exact facts" if accuracy else "no facts required"
-        verdict = f", {row.comparison.verdict}" if row.comparison else ", the baseline"
+        verdict = f", {row.facts.verdict}" if row.facts else ""
         print(f"{row.measures.contender}: {shown}{verdict}")
+    for gated in board.gates:
+        print(f"{'passed' if gated.passed else 'FAILED'}: {gated.gate.name}: {gated.sentence}")
     if emulated_baseline:
         print("The baseline is an emulated, weak stand-in for GigaChat.")
-    print(f"Report: {report}")
 
 
 if __name__ == "__main__":

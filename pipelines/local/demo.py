@@ -19,7 +19,8 @@ from rich.console import Console
 
 from components.core.errors import FinistError, PortInUseError
 from components.gigachat.wire import EMULATOR_MODEL
-from pipelines.build.pipeline import Place, Task, build_pipeline
+from pipelines.build.pipeline import build_pipeline
+from pipelines.build.place import Place, Task
 from pipelines.build.recipe import BuildRecipe, read_recipe
 from pipelines.local import inference, s3, stack
 from pipelines.local.disk import blamed
@@ -106,8 +107,13 @@ def run(recipe: Path, base: Path, console: Console) -> Path:
     home = home_directory()
     last = _last_run(home)
     this = Run(home, read_recipe(recipe), base, last, _adapter_port(last))
+    started = time.time()
     with blamed(home):
-        outputs = _run_and_stop(this, console)
+        try:
+            outputs = _run_and_stop(this, console)
+        except FinistError:
+            _show_failed(home, started, console)
+            raise
         report = _keep(this, outputs)
     console.print(f"the loop took {time.monotonic() - began:.0f} s")
     return report
@@ -195,6 +201,7 @@ def _arguments(this: Run) -> dict[str, Any]:
         "base_model": str(this.base),
         "baseline_endpoint": f"http://{LOOPBACK}:{this.adapter_port}/v1",
         "baseline_model": EMULATOR_MODEL,
+        "baseline_weights": str(this.base),
         "emulated_baseline": True,
         "profile": "laptop",
     }
@@ -219,6 +226,15 @@ def _collect(home: Path, outputs: Mapping[str, Any]) -> Path:
         shutil.copyfile(outputs[name].path, folder / f"{name}.html")
     shutil.copyfile(outputs["board"].path, folder / "summary.json")
     return folder / "report.html"
+
+
+def _show_failed(home: Path, started: float, console: Console) -> None:
+    """Keeps the report of a run that ended after it: where a gate failed, it says why."""
+    for page in home.glob("runs/*/leaderboard/report"):
+        if page.stat().st_mtime >= started:
+            (home / "report").mkdir(exist_ok=True)
+            shutil.copyfile(page, home / "report" / "report.html")
+            console.print(f"the report of this run: {home / 'report' / 'report.html'}")
 
 
 def _last_run_path(home: Path) -> Path:

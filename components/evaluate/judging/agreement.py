@@ -34,6 +34,9 @@ _VARYING = 2
 Pair = tuple[float, float]
 """A judge's score and the grade."""
 
+LOCAL = "the base model, fine-tuned here on graded answers, and not GPT"
+"""What the local judge is, in a report's words."""
+
 
 class Correlation(Frozen):
     """A rank correlation with its 95% bootstrap percentile interval over rows."""
@@ -146,12 +149,26 @@ def compare(
     )
 
 
+def flat(agreement: JudgeAgreement) -> dict[str, float]:
+    """Lists the figures that there are under flat names, as KFP's `dsl.Metrics` wants them."""
+    found = agreement.overall
+    figures: dict[str, float | None] = {
+        "rows": found.rows,
+        "unreadable": found.unreadable,
+        "spearman": found.spearman.value,
+        "kendall": found.kendall.value,
+        "mean_absolute_error": found.mean_absolute_error,
+        **{f"spearman_{name}": each.spearman.value for name, each in agreement.criteria.items()},
+    }
+    return {name: value for name, value in figures.items() if value is not None}
+
+
 def write_agreement(agreement: JudgeAgreement, path: Path) -> None:
     """Writes the figures as JSON; the file appears whole or not at all."""
     write_text(path, agreement.model_dump_json(indent=2) + "\n")
 
 
-def caution(agreement: JudgeAgreement, described: str = "a 135M model fine-tuned here") -> str:
+def caution(agreement: JudgeAgreement, described: str = LOCAL) -> str:
     """Says in plain words how far a judge can be trusted.
 
     Args:
@@ -162,7 +179,7 @@ def caution(agreement: JudgeAgreement, described: str = "a 135M model fine-tuned
         One paragraph, for whatever prints the judge's scores.
     """
     found = agreement.overall
-    head = f"The judge is {described}, not GPT."
+    head = f"The judge is {described}."
     unread = f" {found.unreadable} of its replies held no score." if found.unreadable else ""
     if found.mean_absolute_error is None:
         return f"{head} None of its {found.rows} replies held a score: do not use it."

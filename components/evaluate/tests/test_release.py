@@ -1,6 +1,8 @@
 """The steps of the pipeline that decide: the leaderboard's face, and the gate's after it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,29 @@ def test_one_that_does_not_is_stopped_after_its_page_was_written(tmp_path: Path)
     assert not Path(verdicts.path).exists()
     assert "so nothing is published" in (tmp_path / "report.html").read_text("utf-8")
     assert json.loads((tmp_path / "board.json").read_text("utf-8"))["candidate"] == "orpo"
+
+
+@pytest.mark.parametrize(("floor", "code"), [(0.5, 0), (0.99, 2)])
+def test_the_shell_ranks_and_gates(tmp_path: Path, floor: float, code: int) -> None:
+    rows = {paths.stem: paths for paths in invented.write_all(tmp_path, invented.contenders())}
+    gates = tmp_path / "gates.yaml"
+    gates.write_text(
+        "gates: [{name: facts, metric: candidate.accuracy, kind: at_least, why: a test, "
+        f"limit: {floor}}}]"
+    )
+    command = (sys.executable, "-m", "components.evaluate")
+    board, page = tmp_path / "board.json", tmp_path / "report.html"
+    files = ("--baseline", rows["gigachat"], "--candidate", rows["orpo"], "--gates", gates)
+    options = (*files, "--contender", rows["tuned"], "--report", page, "--board", board)
+    shown = subprocess.run(
+        [*command, "leaderboard", *map(str, options)], capture_output=True, text=True, check=True
+    )
+    assert ("FAILED: facts" in shown.stdout) == bool(code)
+    assert page.stat().st_size > 10_000
+    gated = subprocess.run(
+        [*command, "gate", str(board)], capture_output=True, text=True, check=False
+    )
+    assert gated.returncode == code
+    said = gated.stderr if code else gated.stdout
+    assert "candidate.accuracy is 88.3%" in said
+    assert said.count("\n") == 1

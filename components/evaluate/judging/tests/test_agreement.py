@@ -11,6 +11,7 @@ from components.core.llm import Endpoint
 from components.core.schemas import Dialogue, Turn
 from components.core.tests.canned_server import Canned, CannedServer, serving
 from components.evaluate.judging.agreement import (
+    LOCAL,
     JudgeAgreement,
     caution,
     compare,
@@ -73,7 +74,7 @@ def test_a_perfect_judge(tmp_path: Path) -> None:
         tuple(2 if row == column else 0 for column in range(5)) for row in range(5)
     )
     told = caution(found)
-    assert told.startswith("The judge is a 135M model fine-tuned here, not GPT.")
+    assert told.startswith(f"The judge is {LOCAL}.")
     assert "On 20 held-out answers" in told
     assert "Spearman correlation of 1.00 (95% interval" in told
     assert "the reference answer 5.0 on average and the same answer with a wrong number 2.0" in told
