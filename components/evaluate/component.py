@@ -89,8 +89,8 @@ def graded_answers(
     from components.evaluate.judging.graded_answers import GradingSettings, grade_file
 
     settings = check_recipe("the recipe's grading", grading, GradingSettings)
-    paths = (Path(each.path) for each in (train, test, graded_train, graded_test))
-    grade_file(*paths, settings)
+    read = Path(train.path), Path(test.path)
+    grade_file(*read, Path(graded_train.path), Path(graded_test.path), settings)
 
 
 @dsl.component(base_image=image("evaluate"), install_kfp_package=False)

@@ -86,7 +86,7 @@ def _outside(place: Place, who: ContenderSettings, asked: Asked, after: Task) ->
         prompt=who.prompt,
         retries=who.asking.retries,
         deadline_seconds=who.asking.deadline_seconds,
-        **asked.questions | {"concurrency": who.asking.concurrency},
+        **{**asked.questions, "concurrency": who.asking.concurrency},
     ).set_display_name(f"answer-{who.name}")
     return place.step(task, place.outside).outputs["answers"], after
 

@@ -111,7 +111,7 @@ def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
             model=baseline_model,
             prompt=baseline_prompt,
             weights=baseline_weights,
-            **asked.questions | {"concurrency": baseline_concurrency},
+            **{**asked.questions, "concurrency": baseline_concurrency},
         ).set_display_name("answer-baseline")
         place.order(place.step(baseline, place.outside), found.candidate)
         answers = {"gigachat": baseline.outputs["answers"], **found.answers}
