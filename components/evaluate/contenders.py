@@ -5,10 +5,10 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from components.core.llm import Asking, Endpoint
+from components.core.llm import Asking
 from components.core.prices import Prices
 from components.core.recipes import load_recipe
-from components.evaluate.answers import Contender, system_prompt
+from components.evaluate.answers import system_prompt
 
 
 class ContenderSettings(BaseModel):
@@ -40,26 +40,6 @@ class ContenderSettings(BaseModel):
         if self.weights and not self.weights.startswith("s3://"):
             raise ValueError(f"the weights of {self.name} must be an s3:// address")
         return self
-
-    def contender(self, served_at: str = "") -> Contender:
-        """Gives who is asked.
-
-        Args:
-            served_at: URL of the server that was started for it, for one with `weights`.
-
-        Returns:
-            What `answer_file` takes.
-        """
-        endpoint = Endpoint(
-            base_url=served_at or self.base_url, model=self.model, api_key_env=self.api_key_env
-        )
-        return Contender(
-            name=self.name,
-            endpoint=endpoint,
-            prompt=self.prompt,
-            asking=self.asking,
-            weights=self.weights,
-        )
 
 
 class _Recipe(BaseModel):

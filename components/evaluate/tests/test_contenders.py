@@ -20,15 +20,6 @@ def test_the_banks_contenders() -> None:
     assert "оператор" in system_prompt(found["saiga-70b"].prompt)
 
 
-def test_a_contender_is_asked_where_it_is_served() -> None:
-    found = {each.name: each for each in read_contenders(BANK)}
-    outside, large = found["chatgpt"], found["llama-3.1-405b"]
-    assert outside.contender().endpoint.base_url == outside.base_url
-    who = large.contender("http://llama-3-1-405b.finist/v1")
-    assert who.endpoint.base_url == "http://llama-3-1-405b.finist/v1"
-    assert (who.weights, who.asking, who.prompt) == (large.weights, large.asking, large.prompt)
-
-
 @pytest.mark.parametrize(
     ("entry", "complaint"),
     [
