@@ -19,8 +19,8 @@ from components.train.tiny_model import write_tiny_model
 
 RECIPE = Path(__file__).parent / "tiny.yaml"
 SECONDS = 840
-STEPS = 23
-"""Steps of the pipeline with ORPO and distillation."""
+STEPS = 41
+"""Steps of the pipeline with ORPO, distillation, a local judge and benchmarks."""
 
 
 def command(*arguments: object) -> list[str]:
@@ -76,7 +76,11 @@ def test_the_whole_loop_then_the_same_from_the_cache(home: Path, base: Path) -> 
     summary = json.loads((home / "report" / "summary.json").read_text())
     contenders = {row["measures"]["contender"] for row in summary["standings"]}
     assert contenders == {"gigachat", "tuned", "orpo", "distilled"}
-    assert json.loads((home / "last_release.json").read_text())["model_uri"].startswith("s3://")
+    assert summary["agreement"]["judge"] == "judge"
+    assert {each["benchmark"] for each in summary["benchmarks"]} == {"bank_choice", "general"}
+    assert [gate["passed"] for gate in summary["gates"]] == [True, True]
+    released = json.loads((home / "last_release.json").read_text())["model_uri"]
+    assert released.startswith("s3://finist/models/")
     assert left_behind(home) == []
 
     second = demo(home, base)
