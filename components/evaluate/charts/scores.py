@@ -107,4 +107,14 @@ def _radar(axes: Axes, angles: Sequence[float], names: Sequence[str]) -> None:
     axes.set_yticks(range(1, 6), ["", "2", "3", "4", "5"])
     axes.set(ylim=(1, 5), rlabel_position=45)
     axes.set_xticks(angles, [name.replace("_", " ") for name in names])
-    axes.tick_params(axis="x", labelcolor=INK)
+    axes.tick_params(axis="x", labelcolor=INK, pad=5)
+    for label, angle in zip(axes.get_xticklabels(), angles, strict=True):
+        label.set_horizontalalignment(_side(angle))
+
+
+def _side(angle: float) -> str:
+    """Keeps a label beside the rim instead of over it."""
+    across = math.cos(angle)
+    if abs(across) < 0.5:  # noqa: PLR2004
+        return "center"
+    return "left" if across > 0 else "right"
