@@ -19,8 +19,9 @@ from components.train.tiny_model import write_tiny_model
 
 RECIPE = Path(__file__).parent / "tiny.yaml"
 SECONDS = 840
-STEPS = 41
-"""Steps of the pipeline with ORPO, distillation, a local judge and benchmarks."""
+STEPS = 36
+"""Steps of the pipeline with ORPO, distillation and a local judge. Benchmarks against vLLM have a
+test of their own (components/evaluate/benchmarks/tests), which spares a server here."""
 
 
 def command(*arguments: object) -> list[str]:
@@ -77,7 +78,6 @@ def test_the_whole_loop_then_the_same_from_the_cache(home: Path, base: Path) -> 
     contenders = {row["measures"]["contender"] for row in summary["standings"]}
     assert contenders == {"gigachat", "tuned", "orpo", "distilled"}
     assert summary["agreement"]["judge"] == "judge"
-    assert {each["benchmark"] for each in summary["benchmarks"]} == {"bank_choice", "general"}
     assert [gate["passed"] for gate in summary["gates"]] == [True, True]
     released = json.loads((home / "last_release.json").read_text())["model_uri"]
     assert released.startswith("s3://finist/models/")
