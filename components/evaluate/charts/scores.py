@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -112,7 +113,7 @@ def _radar(axes: Axes, angles: Sequence[float], names: Sequence[str]) -> None:
         label.set_horizontalalignment(_side(angle))
 
 
-def _side(angle: float) -> str:
+def _side(angle: float) -> Literal["left", "center", "right"]:
     """Keeps a label beside the rim instead of over it."""
     across = math.cos(angle)
     if abs(across) < 0.5:  # noqa: PLR2004

@@ -49,8 +49,9 @@ def test_a_judge_is_measured_asked_and_shown(graded: dsl.Dataset, tmp_path: Path
     )
     judged = {}
     with serving(CannedServer(reply)) as server:
-        asked = {"endpoint": server.url, "model": "canned", "api_key_env": ""}
-        asked["settings"] = {"rubric": RUBRIC, "answers": 12}
+        settings = {"rubric": RUBRIC, "answers": 12}
+        where = {"endpoint": server.url, "model": "canned", "api_key_env": ""}
+        asked = {**where, "settings": settings}
         judge_agreement.python_func(**asked, graded=graded, agreement=agreement, metrics=figures)
         for name in ("gigachat", "orpo"):
             source = dsl.Dataset(uri=str(tmp_path / f"{name}.jsonl"))
