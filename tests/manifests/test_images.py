@@ -15,6 +15,8 @@ OWN_DOCKERFILE = {"serve"}
 """Sets without our code; `images/Dockerfile` builds the others."""
 UPSTREAM = {"vllm-openai"}
 """Images of others, mirrored into the registry."""
+NO_IMAGE = {"dev", "deepeval"}
+"""Sets of a developer's machine."""
 LABELS = ("title", "description", "licenses", "version", "revision")
 
 
@@ -110,7 +112,7 @@ def test_every_lock_is_in_its_image() -> None:
     assert [
         str(lock)
         for lock in locks
-        if lock.parent.name != "dev" and str(lock) not in str(instructions(lock.parent.name))
+        if lock.parent.name not in NO_IMAGE and str(lock) not in str(instructions(lock.parent.name))
     ] == []
 
 
