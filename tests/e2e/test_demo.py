@@ -19,9 +19,6 @@ from components.train.tiny_model import write_tiny_model
 
 RECIPE = Path(__file__).parent / "tiny.yaml"
 SECONDS = 840
-STEPS = 36
-"""Steps of the pipeline with ORPO, distillation and a local judge. Benchmarks against vLLM have a
-test of their own (components/evaluate/benchmarks/tests), which spares a server here."""
 
 
 def command(*arguments: object) -> list[str]:
@@ -85,7 +82,8 @@ def test_the_whole_loop_then_the_same_from_the_cache(home: Path, base: Path) -> 
 
     second = demo(home, base)
     assert second.returncode == 0, second.stdout[-3000:] + second.stderr[-3000:]
-    assert len(re.findall(r"cached", second.stdout)) == STEPS
+    steps = len(re.findall(r" done ", first.stdout))
+    assert len(re.findall(r" cached", second.stdout)) == steps > 30
     assert left_behind(home) == []
 
 
