@@ -197,6 +197,32 @@ async def judge_all(
         BadInputError: There is no such prompt.
     """
     prompts = [render_prompt(TEMPLATES, judging.prompt, case=case) for case in cases]
+    return await ask_prompts(endpoint, prompts, judging, received, progress)
+
+
+async def ask_prompts(
+    endpoint: Endpoint,
+    prompts: Sequence[str],
+    judging: Judging,
+    received: Callable[[int, Judgement], None] | None = None,
+    progress: str = "",
+) -> list[Judgement]:
+    """Judges by prompts that were rendered already, over one endpoint, keeping nothing.
+
+    Args:
+        endpoint: The judge.
+        prompts: Each asks for one number from 1 to 5.
+        judging: How; its own prompt is not read.
+        received: Called with the index of a prompt and its judgement as soon as it is there.
+        progress: Label of the progress bar on stderr; empty for none.
+
+    Returns:
+        One judgement a prompt, in their order.
+
+    Raises:
+        EndpointError: The endpoint is away or refuses the key or the model.
+        MissingSecretError: The key's variable is empty.
+    """
     async with client(endpoint, judging.retries, judging.deadline_seconds) as api:
 
         async def ask(messages: Messages, asking: Asking, sample: int) -> Completion:

@@ -40,7 +40,7 @@ LISTLESS = (404, 405, 501)
 
 
 class Frozen(BaseModel):
-    """Base of this module's values: frozen, and an unknown key is an error."""
+    """Base of values and settings: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

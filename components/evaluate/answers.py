@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt
 
 from components.core.errors import BadInputError
+from components.core.journal import request_key
 from components.core.json_lines import read_jsonl, write_jsonl
 from components.core.llm import (
     Asking,
     Completion,
     Endpoint,
+    Frozen,
     Messages,
     complete_all,
     served_model,
@@ -25,17 +27,14 @@ from components.evaluate.reply_cache import (
     ReplyCache,
     cache_file,
     model_identity,
-    request_key,
 )
 from components.prepare.subset import Subset, select
 
 PROMPTS = Path(__file__).parent / "prompts"
 
 
-class Contender(BaseModel):
+class Contender(Frozen):
     """Who is asked, where, and how."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
     endpoint: Endpoint

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
-
 from components.core.errors import BadInputError
+from components.core.llm import Frozen
 from components.core.outcomes import exact_fact_score
 from components.core.schemas import Answer
 from components.core.stats import Interval, holm, paired_difference, paired_test
@@ -19,10 +18,8 @@ GEVAL_TIE = 0.1
 """G-Eval's expectation is a decimal: two scores nearer than this, in points, are a tie."""
 
 
-class Comparison(BaseModel):
+class Comparison(Frozen):
     """A contender against the baseline on one score, over the questions where both have it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     questions: int
     """Questions where both have a score."""

@@ -3,18 +3,16 @@
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from components.core.llm import Asking
+from components.core.llm import Asking, Frozen
 from components.core.prices import Prices
 from components.core.recipes import load_recipe
 from components.evaluate.answers import system_prompt
 
 
-class ContenderSettings(BaseModel):
+class ContenderSettings(Frozen):
     """A contender as a recipe has it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
     """In the leaderboard, in names of files and of servers."""
@@ -42,9 +40,7 @@ class ContenderSettings(BaseModel):
         return self
 
 
-class _Recipe(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Recipe(Frozen):
     contenders: tuple[ContenderSettings, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, Self, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from components.core.errors import GateError
+from components.core.llm import Frozen
 from components.core.recipes import load_recipe
 from components.core.stats import Interval
 
@@ -51,12 +52,6 @@ def _known(metric: str) -> str:
     if not _KNOWN.fullmatch(metric):
         raise ValueError(f"there is no figure {metric!r}; there are: {', '.join(METRICS)}")
     return metric
-
-
-class Frozen(BaseModel):
-    """Base of this module's values: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Gate(Frozen):

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from components.core.errors import BadInputError
+from components.core.llm import Frozen
 from components.core.prices import Prices
 from components.core.schemas import Answer, LossPoint
 from components.core.stats import Interval
@@ -22,12 +21,6 @@ from components.evaluate.gates import Figure, GateVerdict
 from components.evaluate.judging.agreement import Correlation, JudgeAgreement
 from components.evaluate.measures import Measures, flat, measure, spread
 from components.evaluate.opinions import judged_by
-
-
-class Frozen(BaseModel):
-    """Base of this module's values: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Standing(Frozen):

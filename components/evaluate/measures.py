@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from components.core.errors import BadInputError
-from components.core.llm import ANSWER_LIMIT_SECONDS
+from components.core.llm import ANSWER_LIMIT_SECONDS, Frozen
 from components.core.outcomes import OUTCOMES, exact_fact_score, outcome
 from components.core.prices import Prices, cost_per_thousand
 from components.core.schemas import Answer
@@ -15,10 +14,8 @@ from components.core.stats import Interval, bootstrap_interval
 from components.evaluate.opinions import Opinions, opinions
 
 
-class Measures(BaseModel):
+class Measures(Frozen):
     """What a contender's answers show; times in seconds, shares in [0, 1]."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     contender: str
     questions: int

@@ -3,17 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict
-
 from components.core.errors import BadInputError
+from components.core.llm import Frozen
 from components.core.schemas import Answer
 from components.core.stats import Interval, bootstrap_interval
 
 
-class Opinions(BaseModel):
+class Opinions(Frozen):
     """G-Eval of one contender; scores in [1, 5]."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     judge: str
     rubric: str

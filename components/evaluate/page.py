@@ -6,8 +6,8 @@ from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
-from pydantic import BaseModel, ConfigDict
 
+from components.core.llm import Frozen
 from components.core.outcomes import exact_fact_score
 from components.core.schemas import Answer, LossPoint
 from components.evaluate.charts.course import latency_chart, loss_chart
@@ -25,10 +25,8 @@ SURE = 0.001
 """A p-value under this is shown as that: the flips are too few to tell more."""
 
 
-class Links(BaseModel):
+class Links(Frozen):
     """Pages that the report points at, relative to it; empty ones are left out."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     watch: str = ""
     data_card: str = ""

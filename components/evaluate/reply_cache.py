@@ -6,10 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from components.core.journal import Entry, Journal, request_key
+from components.core.journal import Entry, Journal
 from components.core.llm import Completion, Endpoint
-
-__all__ = ["FAILED", "ReplyCache", "cache_file", "model_identity", "request_key"]
 
 FAILED = ("error", "timeout")
 """Ends of a request that gave no reply: asked again by the next run."""

@@ -21,13 +21,6 @@ from pipelines.build.judging import JudgeGiven, ask_judge, make_judge
 from pipelines.build.place import Place, Stages
 from pipelines.build.training import Recipes, train
 
-JUDGES = {
-    "none": "",
-    "local": LOCAL,
-    "outside": "",
-}
-"""What a report says of the judge beside its figures; an outside judge is known by its name."""
-
 
 def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
     """Gives the build pipeline for a place.
@@ -125,7 +118,7 @@ def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
             losses=trained.losses.outputs["losses"],
             gates=gates,
             prices=prices,
-            judge_described=JUDGES[parts.judge],
+            judge_described=LOCAL if parts.judge == "local" else "",
             emulated_baseline=emulated_baseline,
             base_model=base_model,
             watch_link="watch.html",

@@ -8,8 +8,8 @@ from pathlib import Path
 from components.core.errors import BadInputError
 from components.core.facts import find_fact
 from components.core.json_lines import read_jsonl
+from components.core.llm import Frozen
 from components.core.schemas import Dialogue, Fact
-from components.evaluate.benchmarks.settings import Frozen
 from components.prepare.generate import generate
 from components.prepare.load import load_bank
 from components.prepare.subset import Subset, select

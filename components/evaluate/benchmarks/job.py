@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from components.core.llm import Endpoint
-from components.evaluate.benchmarks.settings import Benchmark, Frozen
+from components.core.llm import Endpoint, Frozen
+from components.evaluate.benchmarks.settings import Benchmark
 
 FAILURE = "failure.json"
 

@@ -1,9 +1,10 @@
 """The regression guard: what training made of a model's abilities, document by document."""
 
 from components.core.errors import BadInputError
+from components.core.llm import Frozen
 from components.core.stats import Interval, paired_difference
 from components.evaluate.benchmarks.results import BenchmarkResults, TaskResult
-from components.evaluate.benchmarks.settings import Ability, Frozen
+from components.evaluate.benchmarks.settings import Ability
 
 
 class Regression(Frozen):

@@ -5,8 +5,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from components.core.errors import BadInputError
+from components.core.llm import Frozen
 from components.core.stats import Interval
-from components.evaluate.benchmarks.settings import Ability, Frozen
+from components.evaluate.benchmarks.settings import Ability
 
 
 class TaskResult(Frozen):

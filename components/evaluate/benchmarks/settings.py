@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from components.core.errors import RecipeError
+from components.core.llm import Frozen
 from components.core.recipes import load_recipe
 from components.prepare.subset import Subset
 
@@ -15,12 +16,6 @@ TASKS = FOLDER / "tasks"
 
 Ability: TypeAlias = Literal["finance", "general"]
 """`finance` is what training is to raise; `general` is what it must not lower."""
-
-
-class Frozen(BaseModel):
-    """Base of this folder's values: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Benchmark(Frozen):

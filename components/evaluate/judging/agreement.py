@@ -10,26 +10,16 @@ from pydantic import Field
 from scipy import stats
 
 from components.core.errors import BadInputError
-from components.core.geval import SCORES, Judge, Judgement, judge_prompts
-from components.core.llm import (
-    Asking,
-    Completion,
-    Endpoint,
-    Frozen,
-    Messages,
-    client,
-    complete,
-    served_model,
-)
+from components.core.geval import SCORES, Judgement, ask_prompts
+from components.core.llm import Endpoint, Frozen, served_model
 from components.core.whole_files import write_text
 from components.evaluate.judging.cached_judge import JudgeSettings
+from components.evaluate.judging.correlation import rank_correlation
 from components.evaluate.judging.graded_answers import GradedRow, read_graded
 from components.evaluate.judging.rubric import CriterionId
 
 _RESAMPLES = 500
 _CONFIDENCE = 0.95
-_VARYING = 2
-"""Different values that a side needs before it ranks anything."""
 
 Pair = tuple[float, float]
 """A judge's score and the grade."""
@@ -216,16 +206,9 @@ def _seen(agreement: JudgeAgreement) -> str:
 async def _asked(
     rows: Sequence[GradedRow], endpoint: Endpoint, settings: JudgeSettings
 ) -> tuple[str, list[Judgement]]:
-    weights = await served_model(endpoint)
-    async with client(endpoint, settings.retries, settings.deadline_seconds) as api:
-
-        async def ask(messages: Messages, asking: Asking, sample: int) -> Completion:
-            return await complete(api, endpoint, messages, asking)
-
-        prompts = [row.prompt for row in rows]
-        judge = Judge(settings.judging, ask)
-        label = "asking the judge for known grades"
-        return weights, await judge_prompts(judge, prompts, settings.concurrency, progress=label)
+    weights, prompts = await served_model(endpoint), [row.prompt for row in rows]
+    label = "asking the judge for known grades"
+    return weights, await ask_prompts(endpoint, prompts, settings.judging, progress=label)
 
 
 def _agreement(pairs: Sequence[tuple[float | None, int]]) -> Agreement:
@@ -246,18 +229,13 @@ def _agreement(pairs: Sequence[tuple[float | None, int]]) -> Agreement:
 
 def _correlation(pairs: Sequence[Pair], statistic: Callable[..., object]) -> Correlation:
     """Correlates and resamples; a resample in which one side does not vary agrees in nothing."""
-
-    def value(scores: Sequence[float], grades: Sequence[float]) -> float:
-        if min(len(set(scores)), len(set(grades))) < _VARYING:
-            return 0.0
-        return float(statistic(scores, grades).statistic)  # type: ignore[attr-defined]
-
     scores, grades = [score for score, _ in pairs], [grade for _, grade in pairs]
-    if min(len(set(scores)), len(set(grades))) < _VARYING:
+    value = rank_correlation(statistic, scores, grades)
+    if value is None:
         return Correlation(value=None)
     found = stats.bootstrap(
         (scores, grades),
-        value,
+        lambda *sides: rank_correlation(statistic, *sides) or 0.0,
         paired=True,
         vectorized=False,
         n_resamples=_RESAMPLES,
@@ -266,7 +244,7 @@ def _correlation(pairs: Sequence[Pair], statistic: Callable[..., object]) -> Cor
         rng=np.random.default_rng(0),
     )
     low, high = map(float, found.confidence_interval)
-    return Correlation(value=value(scores, grades), low=low, high=high)
+    return Correlation(value=value, low=low, high=high)
 
 
 def _kind_score(

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from components.core.geval import Case, Judge, Judgement, Judging, judge_prompts
+from components.core.journal import request_key
 from components.core.llm import (
     Asking,
     Completion,
@@ -21,7 +22,7 @@ from components.core.llm import (
 )
 from components.core.schemas import Answer
 from components.evaluate.judging.rubric import CriterionId, criterion_prompt, read_rubric
-from components.evaluate.reply_cache import ReplyCache, cache_file, model_identity, request_key
+from components.evaluate.reply_cache import ReplyCache, cache_file, model_identity
 from components.prepare.personal_data.masking import Masker, MaskingSettings
 
 

@@ -23,11 +23,10 @@ from components.core.geval import Case
 from components.core.json_lines import read_jsonl, write_jsonl
 from components.core.llm import Endpoint, Frozen
 from components.core.schemas import Answer
-from components.evaluate.judging.cached_judge import JudgeSettings, judge_cases, masked_case
+from components.evaluate.judging.cached_judge import JudgeSettings, judge_cases
 from components.evaluate.judging.correlation import spearman
-from components.evaluate.judging.judge_answers import can_be_judged, chosen_dialogues
+from components.evaluate.judging.judge_answers import cases_with_text
 from components.evaluate.judging.rubric import Rubric, criterion_prompt, read_rubric
-from components.prepare.personal_data.masking import Masker
 
 SCRIPT = Path(__file__).with_name("deepeval_scores.py")
 ENVIRONMENT = Path(".venv-deepeval")
@@ -105,11 +104,8 @@ def compare(
             f"{environment} && uv pip install --python {python} --no-deps --require-hashes -r "
             f"{REQUIREMENTS}`."
         )
-    usable = [row for row in answers if can_be_judged(row)]
-    chosen = chosen_dialogues(usable, settings)
-    rows = [row for row in usable if row.dialogue_id in chosen]
-    rubric, masker = read_rubric(settings.rubric), Masker(settings.masking)
-    cases = [masked_case(row, masker) for row in rows]
+    rows, cases = cases_with_text(answers, settings)
+    rubric = read_rubric(settings.rubric)
     ours = judge_cases(cases, endpoint, settings, beside, progress="Finist")
     work = _work(rubric, cases, endpoint, settings, own_template)
     theirs = iter(_run_deepeval(python, work, endpoint))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.core.errors import BadInputError
-from components.core.geval import Judgement
+from components.core.geval import Case, Judgement
 from components.core.json_lines import read_jsonl, write_jsonl
 from components.core.llm import Endpoint
 from components.core.outcomes import outcome
@@ -109,6 +109,29 @@ def chosen_dialogues(answers: Sequence[Answer], settings: JudgeSettings) -> set[
     return set(ids[: settings.answers or None])
 
 
+def cases_with_text(
+    answers: Sequence[Answer], settings: JudgeSettings
+) -> tuple[list[Answer], list[Case]]:
+    """Chooses among the answers that have a text, and gives what the judge may see of them.
+
+    Args:
+        answers: One contender's.
+        settings: How many at most, the seed, and what is personal data.
+
+    Returns:
+        The rows in their order, and their cases.
+    """
+    usable = [row for row in answers if can_be_judged(row)]
+    chosen, masker = chosen_dialogues(usable, settings), Masker(settings.masking)
+    rows = [row for row in usable if row.dialogue_id in chosen]
+    return rows, [masked_case(row, masker) for row in rows]
+
+
+def read_scores(judgements: Mapping[CriterionId, Judgement]) -> dict[str, float]:
+    """Gives the scores that there are, by criterion."""
+    return {name: each.score for name, each in judgements.items() if each.score is not None}
+
+
 def _hash(seed: int, dialogue_id: str) -> str:
     return hashlib.sha256(f"{seed}:{dialogue_id}".encode()).hexdigest()
 
@@ -116,9 +139,7 @@ def _hash(seed: int, dialogue_id: str) -> str:
 def _scores(
     rubric: Rubric, endpoint: Endpoint, judgements: Mapping[CriterionId, Judgement]
 ) -> JudgedScores:
-    scores: dict[str, float] = {
-        name: each.score for name, each in judgements.items() if each.score is not None
-    }
+    scores = read_scores(judgements)
     return JudgedScores(
         judge=endpoint.model,
         rubric=rubric.name,

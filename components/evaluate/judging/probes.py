@@ -16,11 +16,10 @@ from components.core.llm import Endpoint, Frozen
 from components.core.outcomes import exact_fact_score
 from components.core.schemas import Answer
 from components.core.stats import Interval, bootstrap_interval
-from components.evaluate.judging.cached_judge import JudgeSettings, judge_cases, masked_case
+from components.evaluate.judging.cached_judge import JudgeSettings, judge_cases
 from components.evaluate.judging.correlation import spearman
-from components.evaluate.judging.judge_answers import can_be_judged, chosen_dialogues
+from components.evaluate.judging.judge_answers import cases_with_text, read_scores
 from components.evaluate.judging.rubric import CriterionId, Rubric, read_rubric
-from components.prepare.personal_data.masking import Masker
 
 OVERALL = "overall"
 FILLER = (
@@ -86,13 +85,10 @@ def probe(
         MissingSecretError: The key's variable is empty.
         BadInputError: There is no answer with a text, or none that was scored both ways.
     """
-    usable = [row for row in answers if can_be_judged(row)]
-    chosen = chosen_dialogues(usable, settings)
-    rows = [row for row in usable if row.dialogue_id in chosen]
+    rows, cases = cases_with_text(answers, settings)
     if not rows:
         raise BadInputError("There is no answer with a text to probe the judge with.")
-    rubric, masker = read_rubric(settings.rubric), Masker(settings.masking)
-    cases = [masked_case(row, masker) for row in rows]
+    rubric = read_rubric(settings.rubric)
     longer = [case.model_copy(update={"answer": f"{case.answer} {FILLER}"}) for case in cases]
 
     def judged(label: str, padded: bool = False, swapped: bool = False) -> list[Scores]:
@@ -115,9 +111,7 @@ def probe(
 
 
 def _scores(rubric: Rubric, judgements: Mapping[CriterionId, Judgement]) -> Scores:
-    scores: Scores = {
-        name: each.score for name, each in judgements.items() if each.score is not None
-    }
+    scores = read_scores(judgements)
     overall = rubric.overall(scores)
     return scores if overall is None else scores | {OVERALL: overall}
 
