@@ -7,7 +7,7 @@ REGISTRY = os.environ.get("FINIST_REGISTRY", "registry.bank.example/finist")
 
 TAG = os.environ.get("FINIST_TAG", "0.1.0-python3.11")
 
-SETS = ("base", "train", "evaluate", "app", "serve")
+SETS = ("base", "train", "evaluate", "quantize", "app", "serve")
 
 
 def image(dependency_set: str) -> str:
