@@ -12,6 +12,7 @@ FinistError                 something a person can mend; exit code 2
 ├── PortInUseError          somebody else listens on the port
 ├── DiskFullError           no room to write
 ├── StorageError            the S3 server refuses or is away
+│   ├── ConflictError       somebody else wrote the object in between
 │   └── IntegrityError      bytes do not match their sha256
 ├── EndpointError           an LLM endpoint is away or answers wrongly
 ├── DeployError             a model server did not come up
@@ -71,6 +72,10 @@ class DiskFullError(FinistError):
 
 class StorageError(FinistError):
     """The S3 server refuses the request or cannot be reached."""
+
+
+class ConflictError(StorageError):
+    """Somebody else wrote the object since it was read, so nothing was written over it."""
 
 
 class IntegrityError(StorageError):

@@ -9,10 +9,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
+from components.core.download import download_object
 from components.core.json_lines import read_jsonl
 from components.core.schemas import Dialogue, QuarantinedRow
 from components.core.settings import StoreSettings
-from components.core.store import download_object
 from components.prepare.catalogue import Bank
 from components.prepare.clean_and_mask import mask_quarantined
 from components.prepare.deduplication.engine import fresh_folder

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from components.core import store
 from components.core.errors import BadInputError, MissingModelError
+from components.core.manifest import MANIFEST_NAME, describe_directory
 from components.core.settings import StoreSettings
 from components.core.store_copy import copy_directory
+from components.core.upload import upload_directory
 from components.publish.model_card import CARD_NAME, write_card
 from components.publish.model_files import check_model
 
@@ -112,7 +114,7 @@ def _stage(model: Path, folder: Path, name: str, lineage: Mapping[str, str]) -> 
     """A directory of links to the model's files, with our card beside them."""
     for path in sorted(path for path in model.rglob("*") if path.is_file()):
         relative = path.relative_to(model)
-        if relative.as_posix() in {CARD_NAME, store.MANIFEST_NAME}:
+        if relative.as_posix() in {CARD_NAME, MANIFEST_NAME}:
             continue
         link = folder / relative
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -122,12 +124,12 @@ def _stage(model: Path, folder: Path, name: str, lineage: Mapping[str, str]) -> 
 
 
 def _upload_once(settings: StoreSettings, staged: Path, name: str) -> Version:
-    manifest = store.describe_directory(staged)
+    manifest = describe_directory(staged)
     version = manifest.content_hash[:VERSION_DIGITS]
     uri = f"s3://{settings.bucket}/{CANDIDATES}/{name}/{version}"
     new = store.read_manifest(settings, uri) is None
     if new:
-        store.upload_directory(settings, staged, uri, manifest)
+        upload_directory(settings, staged, uri, manifest)
     return Version(uri, version, new)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from components.core.download import download_directory
 from components.core.errors import MissingModelError
 from components.core.settings import StoreSettings
-from components.core.store import download_directory
 
 TEMPLATE = Path(__file__).parent.parent / "core" / "templates" / "dialogue.jinja"
 """The chat template: training and serving load these bytes."""

@@ -18,8 +18,11 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer import TRAINER_STATE_NAME
 
 from components.core import store
+from components.core.download import download_directory
 from components.core.errors import BadInputError, IntegrityError, StorageError, TrainingError
+from components.core.manifest import MANIFEST_NAME, Manifest, describe_directory
 from components.core.settings import StoreSettings
+from components.core.upload import upload_directory
 from components.core.whole_files import write_text
 
 LOG = logging.getLogger(__name__)
@@ -162,8 +165,8 @@ def _seal(directory: Path, processes: int) -> None:
             f"{directory} lacks files of some of the {processes} processes; "
             "set FINIST_HOME to a folder that all nodes share."
         )
-    manifest = store.describe_directory(directory)
-    write_text(directory / store.MANIFEST_NAME, manifest.model_dump_json(indent=1))
+    manifest = describe_directory(directory)
+    write_text(directory / MANIFEST_NAME, manifest.model_dump_json(indent=1))
 
 
 def _mirror(place: CheckpointPlace, new: int) -> None:
@@ -172,9 +175,7 @@ def _mirror(place: CheckpointPlace, new: int) -> None:
     for step in sorted(here):
         manifest = _manifest_here(place.directory(step))
         if manifest and (step == new or manifest != _manifest_stored(place, step)):
-            store.upload_directory(
-                place.settings, place.directory(step), place.address(step), manifest
-            )
+            upload_directory(place.settings, place.directory(step), place.address(step), manifest)
     for step in _steps_stored(place) - here:
         store.delete_directory(place.settings, place.address(step))
 
@@ -202,7 +203,7 @@ def _bring(place: CheckpointPlace, step: int, stored: set[int]) -> bool:
         return False
     if _manifest_stored(place, step):
         try:
-            store.download_directory(place.settings, place.address(step), directory)
+            download_directory(place.settings, place.address(step), directory)
             return True
         except IntegrityError:
             pass
@@ -220,26 +221,26 @@ def _set_aside(directory: Path) -> None:
 
 def _warn(checkpoint: str, what: str) -> None:
     LOG.warning(
-        "%s was written half or does not match its %s: %s.", checkpoint, store.MANIFEST_NAME, what
+        "%s was written half or does not match its %s: %s.", checkpoint, MANIFEST_NAME, what
     )
 
 
 def _is_whole(directory: Path) -> bool:
     manifest = _manifest_here(directory)
     try:
-        return manifest is not None and store.describe_directory(directory) == manifest
+        return manifest is not None and describe_directory(directory) == manifest
     except BadInputError:  # nothing but the manifest
         return False
 
 
-def _manifest_here(directory: Path) -> store.Manifest | None:
+def _manifest_here(directory: Path) -> Manifest | None:
     try:
-        return store.Manifest.model_validate_json((directory / store.MANIFEST_NAME).read_bytes())
+        return Manifest.model_validate_json((directory / MANIFEST_NAME).read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
 
 
-def _manifest_stored(place: CheckpointPlace, step: int) -> store.Manifest | None:
+def _manifest_stored(place: CheckpointPlace, step: int) -> Manifest | None:
     try:
         return store.read_manifest(place.settings, place.address(step))
     except IntegrityError:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from components.core import store
+from components.core.download import download_directory
 from components.core.errors import BadInputError, MissingModelError
 from components.core.settings import StoreSettings
 from pipelines.local.state import replace_text
@@ -170,7 +170,7 @@ def fetch(service: InferenceService, home: Path, settings: StoreSettings | None)
     if address.scheme == "s3" and settings is not None:
         target = home / "models" / f"{service.name}-{_short_hash(service.storage_uri)}"
         target.parent.mkdir(parents=True, exist_ok=True)
-        return store.download_directory(settings, service.storage_uri, target)
+        return download_directory(settings, service.storage_uri, target)
     local = {"file": Path(unquote(address.path)), "pvc": home / unquote(address.path.lstrip("/"))}
     directory = local.get(address.scheme)
     if directory is None or not (directory / "config.json").is_file():

@@ -1,12 +1,16 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from components.core import store
-from components.core.errors import BadInputError, IntegrityError, StorageError
+from components.core import s3_client, store
+from components.core.download import download_directory, download_object
+from components.core.errors import BadInputError, ConflictError, IntegrityError, StorageError
+from components.core.manifest import MANIFEST_NAME, describe_directory
 from components.core.settings import StoreSettings
+from components.core.upload import upload_directory
 
 BIG = 20 * 1024**2  # over the multipart threshold
 
@@ -29,9 +33,9 @@ def test_what_goes_up_comes_down(
     s3_store: StoreSettings, directory: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     uri = address(s3_store, request)
-    manifest = store.upload_directory(s3_store, directory, uri)
-    copy = store.download_directory(s3_store, uri, tmp_path / "copy")
-    assert store.describe_directory(copy) == manifest == store.read_manifest(s3_store, uri)
+    manifest = upload_directory(s3_store, directory, uri)
+    copy = download_directory(s3_store, uri, tmp_path / "copy")
+    assert describe_directory(copy) == manifest == store.read_manifest(s3_store, uri)
     assert (copy / "inner" / "имя с пробелом.txt").read_text(encoding="utf-8") == "привет"
     assert manifest.total_bytes == BIG + len("привет".encode())
 
@@ -40,13 +44,13 @@ def test_second_download_leaves_right_files_alone(
     s3_store: StoreSettings, directory: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     uri = address(s3_store, request)
-    store.upload_directory(s3_store, directory, uri)
-    copy = store.download_directory(s3_store, uri, tmp_path / "copy")
+    upload_directory(s3_store, directory, uri)
+    copy = download_directory(s3_store, uri, tmp_path / "copy")
     before = (copy / "big.bin").stat().st_ino
-    store.download_directory(s3_store, uri, copy)
+    download_directory(s3_store, uri, copy)
     assert (copy / "big.bin").stat().st_ino == before
     (copy / "big.bin").write_bytes(b"spoilt")
-    store.download_directory(s3_store, uri, copy)
+    download_directory(s3_store, uri, copy)
     assert (copy / "big.bin").stat().st_size == BIG
 
 
@@ -54,15 +58,15 @@ def test_one_flipped_bit_is_caught(
     s3_store: StoreSettings, directory: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     uri = address(s3_store, request)
-    store.upload_directory(s3_store, directory, uri)
+    upload_directory(s3_store, directory, uri)
     place = store.parse_uri(uri)
     spoilt = bytearray((directory / "big.bin").read_bytes())
     spoilt[BIG // 2] ^= 1
-    store.client(s3_store).put_object(
+    s3_client.client(s3_store).put_object(
         Bucket=place.bucket, Key=place.key("big.bin"), Body=bytes(spoilt)
     )
     with pytest.raises(IntegrityError, match=r"big\.bin"):
-        store.download_directory(s3_store, uri, tmp_path / "copy")
+        download_directory(s3_store, uri, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
 
 
@@ -70,11 +74,11 @@ def test_a_file_that_went_missing_is_damage(
     s3_store: StoreSettings, directory: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     uri = address(s3_store, request)
-    store.upload_directory(s3_store, directory, uri)
+    upload_directory(s3_store, directory, uri)
     place = store.parse_uri(uri)
-    store.client(s3_store).delete_object(Bucket=place.bucket, Key=place.key("big.bin"))
+    s3_client.client(s3_store).delete_object(Bucket=place.bucket, Key=place.key("big.bin"))
     with pytest.raises(IntegrityError, match=r"big\.bin is in the manifest but not there"):
-        store.download_directory(s3_store, uri, tmp_path / "copy")
+        download_directory(s3_store, uri, tmp_path / "copy")
 
 
 def test_a_directory_is_listed_and_deleted_without_its_namesakes(
@@ -83,7 +87,7 @@ def test_a_directory_is_listed_and_deleted_without_its_namesakes(
     uri = address(s3_store, request)
     assert store.directories(s3_store, uri) == set()
     for name in ("run-1", "run-10"):
-        store.upload_directory(s3_store, directory, f"{uri}/{name}")
+        upload_directory(s3_store, directory, f"{uri}/{name}")
     store.put_json(s3_store, f"{uri}/half/one.json", {})
     assert store.directories(s3_store, uri) == {"half", "run-1", "run-10"}
     store.delete_directory(s3_store, f"{uri}/run-1")
@@ -100,17 +104,19 @@ def test_a_deletion_that_was_cut_leaves_no_version(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     uri = address(s3_store, request)
-    store.upload_directory(s3_store, directory, uri)
-    s3 = store.client(s3_store)
+    upload_directory(s3_store, directory, uri)
+    s3 = s3_client.client(s3_store)
 
     def cut(**_: object) -> None:
         if store.read_manifest(s3_store, uri) is None:
             raise KeyboardInterrupt
 
     s3.meta.events.register("before-call.s3.DeleteObject", cut)
-    original = store.client
+    original = s3_client.client
     clients = iter([s3])
-    monkeypatch.setattr(store, "client", lambda settings: next(clients, None) or original(settings))
+    monkeypatch.setattr(
+        s3_client, "client", lambda settings: next(clients, None) or original(settings)
+    )
     with pytest.raises(KeyboardInterrupt):
         store.delete_directory(s3_store, uri)
     assert store.read_manifest(s3_store, uri) is None
@@ -129,22 +135,22 @@ def test_an_upload_without_manifest_does_not_exist(
     s3_store: StoreSettings, directory: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     uri = address(s3_store, request)
-    store.upload_directory(s3_store, directory, uri)
+    upload_directory(s3_store, directory, uri)
     place = store.parse_uri(uri)
-    store.client(s3_store).delete_object(Bucket=place.bucket, Key=place.key(store.MANIFEST_NAME))
+    s3_client.client(s3_store).delete_object(Bucket=place.bucket, Key=place.key(MANIFEST_NAME))
     assert store.read_manifest(s3_store, uri) is None
-    with pytest.raises(StorageError, match=store.MANIFEST_NAME):
-        store.download_directory(s3_store, uri, tmp_path / "copy")
+    with pytest.raises(StorageError, match=MANIFEST_NAME):
+        download_directory(s3_store, uri, tmp_path / "copy")
 
 
 def test_a_download_never_replaces_other_files(
     s3_store: StoreSettings, directory: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     uri = address(s3_store, request)
-    store.upload_directory(s3_store, directory, uri)
+    upload_directory(s3_store, directory, uri)
     (tmp_path / "precious.txt").write_text("mine")
     with pytest.raises(BadInputError, match="holds other files"):
-        store.download_directory(s3_store, uri, tmp_path)
+        download_directory(s3_store, uri, tmp_path)
     assert (tmp_path / "precious.txt").read_text() == "mine"
 
 
@@ -153,7 +159,7 @@ def test_wrong_secret_names_the_key_and_not_the_secret(
 ) -> None:
     wrong = s3_store.model_copy(update={"secret_key": SecretStr("not-the-secret")})
     with pytest.raises(StorageError, match="SignatureDoesNotMatch") as caught:
-        store.upload_directory(wrong, directory, f"s3://{s3_store.bucket}/refused")
+        upload_directory(wrong, directory, f"s3://{s3_store.bucket}/refused")
     assert f"s3://{s3_store.bucket}/refused/big.bin" in str(caught.value)
     assert "not-the-secret" not in str(caught.value)
 
@@ -168,7 +174,7 @@ def test_server_away_is_one_sentence() -> None:
 
 def test_missing_bucket_is_named(s3_store: StoreSettings, directory: Path) -> None:
     with pytest.raises(StorageError, match="s3://no-such-bucket/x"):
-        store.upload_directory(s3_store, directory, "s3://no-such-bucket/x")
+        upload_directory(s3_store, directory, "s3://no-such-bucket/x")
 
 
 def test_json_round_trip_and_absence(s3_store: StoreSettings) -> None:
@@ -181,7 +187,7 @@ def test_json_round_trip_and_absence(s3_store: StoreSettings) -> None:
 def test_broken_manifest_is_named(s3_store: StoreSettings) -> None:
     uri = f"s3://{s3_store.bucket}/tests/broken"
     for content in ({"files": [{"path": "../up", "size": 1, "sha256": "0" * 64}]}, [1]):
-        store.put_json(s3_store, f"{uri}/{store.MANIFEST_NAME}", content)
+        store.put_json(s3_store, f"{uri}/{MANIFEST_NAME}", content)
         with pytest.raises(IntegrityError, match=uri):
             store.read_manifest(s3_store, uri)
 
@@ -194,9 +200,9 @@ def test_bad_addresses_are_refused(uri: str) -> None:
 
 def test_empty_or_absent_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="no files"):
-        store.describe_directory(tmp_path)
+        describe_directory(tmp_path)
     with pytest.raises(BadInputError, match="no files"):
-        store.describe_directory(tmp_path / "absent")
+        describe_directory(tmp_path / "absent")
 
 
 def test_content_hash_depends_on_bytes_and_names_only(tmp_path: Path) -> None:
@@ -204,7 +210,7 @@ def test_content_hash_depends_on_bytes_and_names_only(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_text(json.dumps(folder == "none"))
     one, two, three = (
-        store.describe_directory(tmp_path / f).content_hash for f in ("one", "two", "three")
+        describe_directory(tmp_path / f).content_hash for f in ("one", "two", "three")
     )
     assert one == two != three
 
@@ -213,8 +219,33 @@ def test_one_object_comes_whole_or_not_at_all(s3_store: StoreSettings, tmp_path:
     uri = f"s3://{s3_store.bucket}/data/вопросы.csv"
     place = store.parse_uri(uri)
     body = "вопрос;ответ".encode("cp1251")
-    store.client(s3_store).put_object(Bucket=place.bucket, Key=place.prefix, Body=body)
-    assert store.download_object(s3_store, uri, tmp_path / "new" / "a.csv").read_bytes() == body
+    s3_client.client(s3_store).put_object(Bucket=place.bucket, Key=place.prefix, Body=body)
+    assert download_object(s3_store, uri, tmp_path / "new" / "a.csv").read_bytes() == body
     with pytest.raises(StorageError, match=r"other\.csv"):
-        store.download_object(s3_store, f"s3://{s3_store.bucket}/other.csv", tmp_path / "b.csv")
+        download_object(s3_store, f"s3://{s3_store.bucket}/other.csv", tmp_path / "b.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_of_writers_at_once_one_wins_and_the_others_are_told(s3_store: StoreSettings) -> None:
+    uri = f"s3://{s3_store.bucket}/tests/swap/pointer.json"
+    tag: str | None = None
+    for turn in range(3):
+        with ThreadPoolExecutor(4) as pool:
+            tries = [pool.submit(swapped, s3_store, uri, [turn, i], tag) for i in range(4)]
+        won = [new for each in tries if (new := each.result())]
+        found = store.get_tagged(s3_store, uri)
+        assert found
+        assert [found.etag] == won
+        assert found.content[0] == turn
+        tag = found.etag
+    store.delete_directory(s3_store, f"s3://{s3_store.bucket}/tests/swap")
+    with pytest.raises(ConflictError, match="pointer"):
+        store.swap_json(s3_store, uri, [], tag)  # it is gone: that is a change as well
+
+
+def swapped(settings: StoreSettings, uri: str, content: object, expected: str | None) -> str | None:
+    try:
+        return store.swap_json(settings, uri, content, expected)
+    except ConflictError as error:
+        assert "somebody else" in str(error)
+        return None

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.core import store
+from components.core import s3_client
 from components.core.errors import BadInputError, LeakageError, RecipeError, SplitError
 from components.core.json_lines import read_jsonl
 from components.core.schemas import Dialogue, QuarantinedRow
@@ -160,7 +160,7 @@ def test_a_source_may_stand_in_the_store(
     secret = s3_store.secret_key.get_secret_value() if s3_store.secret_key else ""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
     source = own_csv(tmp_path / "own.csv", ("Сколько стоит перевод себе?", OWN_ANSWER, ""))
-    api = store.client(s3_store)
+    api = s3_client.client(s3_store)
     api.upload_file(source["path"], s3_store.bucket, "data/own.csv")
     source["path"] = f"s3://{s3_store.bucket}/data/own.csv"
     card = prepare_dataset(recipe(source), files(tmp_path), tmp_path / "home")

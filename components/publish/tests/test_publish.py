@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from kfp.dsl import Model
 
-from components.core import store
+from components.core import s3_client, store
+from components.core.download import download_directory
 from components.core.errors import BadInputError, MissingModelError, StorageError
 from components.core.settings import StoreSettings
 from components.publish.component import publish, upload
@@ -53,14 +54,14 @@ def test_the_version_is_the_hash_of_its_content(
     assert manifest is not None
     assert manifest.content_hash[:12] == published.version
     assert published.uri == f"s3://{s3_store.bucket}/models/by-content/{published.version}"
-    copy = store.download_directory(s3_store, published.uri, tmp_path / "copy")
+    copy = download_directory(s3_store, published.uri, tmp_path / "copy")
     assert {path.name for path in model.iterdir()} < {path.name for path in copy.iterdir()}
 
 
 def test_publishing_twice_sends_nothing(s3_store: StoreSettings, model: Path) -> None:
     first = publish_model(s3_store, model, "twice", {})
     place = store.parse_uri(first.uri)
-    s3 = store.client(s3_store)
+    s3 = s3_client.client(s3_store)
     before = s3.head_object(Bucket=place.bucket, Key=place.key("model.safetensors"))
     pointer = store.get_json(s3_store, f"s3://{s3_store.bucket}/models/twice/latest.json")
     second = publish_model(s3_store, model, "twice", {})
@@ -84,7 +85,7 @@ def test_the_card_tells_figures_and_lineage(
     s3_store: StoreSettings, model: Path, tmp_path: Path
 ) -> None:
     published = publish_model(s3_store, model, "carded", {"git commit": "1a2b3c"})
-    copy = store.download_directory(s3_store, published.uri, tmp_path / "copy")
+    copy = download_directory(s3_store, published.uri, tmp_path / "copy")
     card = (copy / "README.md").read_text(encoding="utf-8")
     assert "| layers | 2 |" in card and "- git commit: 1a2b3c" in card
     assert not (model / "README.md").exists()

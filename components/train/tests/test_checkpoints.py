@@ -13,8 +13,9 @@ import torch
 from pydantic import SecretStr
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from components.core import store
+from components.core import s3_client, store
 from components.core.errors import BadInputError, StorageError, TrainingError
+from components.core.manifest import MANIFEST_NAME
 from components.core.settings import StoreSettings
 from components.train.checkpoints import (
     CheckpointKeeper,
@@ -127,7 +128,7 @@ def test_what_was_written_half_or_damaged_is_passed_over(
 
 
 def spoil(directory: Path, harm: str) -> None:
-    manifest = directory / store.MANIFEST_NAME
+    manifest = directory / MANIFEST_NAME
     if harm == "half":
         manifest.unlink()
     elif harm == "flipped":
@@ -155,8 +156,8 @@ def test_what_the_store_holds_half_or_damaged_is_passed_over(
 
 def spoil_stored(place: CheckpointPlace, name: str, harm: str) -> None:
     there = store.parse_uri(f"{place.uri}/{name}")
-    s3 = store.client(place.settings)
-    damaged = {"flipped": "optimizer.pt", "missing": "optimizer.pt"}.get(harm, store.MANIFEST_NAME)
+    s3 = s3_client.client(place.settings)
+    damaged = {"flipped": "optimizer.pt", "missing": "optimizer.pt"}.get(harm, MANIFEST_NAME)
     if harm in {"half", "missing"}:
         s3.delete_object(Bucket=there.bucket, Key=there.key(damaged))
         return
@@ -186,7 +187,7 @@ def test_the_higher_step_wins_wherever_it_is(place: CheckpointPlace, tmp_path: P
 def test_a_kill_in_the_middle_of_an_upload_leaves_nothing_that_counts(
     place: CheckpointPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = store.client
+    original = s3_client.client
 
     def client(settings: StoreSettings) -> Any:
         s3 = original(settings)
@@ -200,7 +201,7 @@ def test_a_kill_in_the_middle_of_an_upload_leaves_nothing_that_counts(
         s3.upload_file = cut  # type: ignore[assignment, method-assign]
         return s3
 
-    monkeypatch.setattr(store, "client", client)
+    monkeypatch.setattr(s3_client, "client", client)
     with pytest.raises(KeyboardInterrupt):
         train(place)
     monkeypatch.undo()
@@ -215,8 +216,8 @@ class Outage(TrainerCallback):
     """Nobody listens at the store's address until so many updates are done."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, until: int) -> None:
-        self.over, self.until, self.client = False, until, store.client
-        monkeypatch.setattr(store, "client", self.reach)
+        self.over, self.until, self.client = False, until, s3_client.client
+        monkeypatch.setattr(s3_client, "client", self.reach)
 
     def reach(self, settings: StoreSettings) -> Any:
         return self.client(settings if self.over else AWAY)

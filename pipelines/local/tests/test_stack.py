@@ -22,7 +22,8 @@ from components.core.errors import (
     PortInUseError,
     StorageError,
 )
-from components.core.store import client, upload_directory
+from components.core.s3_client import client
+from components.core.upload import upload_directory
 from pipelines import cli
 from pipelines.local import inference, release, stack
 from pipelines.local.ask import service_of, stream_answer
