@@ -17,6 +17,7 @@ FinistError                 something a person can mend; exit code 2
 ├── EndpointError           an LLM endpoint is away or answers wrongly
 ├── DeployError             a model server did not come up
 ├── TrainingError           training cannot start or go on
+├── QuantizationError       a model cannot be quantized here or as asked
 ├── GateError               a candidate did not pass a gate
 └── DoesNotFitError         a model does not fit the GPUs that were named
 
@@ -92,6 +93,10 @@ class DeployError(FinistError):
 
 class TrainingError(FinistError):
     """Training cannot start with what it was given, or cannot go on."""
+
+
+class QuantizationError(FinistError):
+    """A model cannot be quantized: it, the calibration rows or the environment do not fit."""
 
 
 class GateError(FinistError):
