@@ -1,13 +1,17 @@
 """Copies of directories from one place of the S3 store to another, made by the server."""
 
+from collections.abc import Sequence
+
 from components.core import s3_client, store
 from components.core.errors import StorageError
-from components.core.manifest import MANIFEST_NAME, Manifest
+from components.core.manifest import MANIFEST_NAME, FileEntry, Manifest
 from components.core.settings import StoreSettings
 from components.core.transfer import TRANSFER, progress
 
 
-def copy_directory(settings: StoreSettings, source: str, target: str) -> Manifest:
+def copy_directory(
+    settings: StoreSettings, source: str, target: str, beside: Sequence[FileEntry] = ()
+) -> Manifest:
     """Copies a complete directory; its manifest comes last, so half a copy does not exist.
 
     The bytes stay in the store: a model of 140 GB does not pass through the step. Objects over
@@ -17,9 +21,10 @@ def copy_directory(settings: StoreSettings, source: str, target: str) -> Manifes
         settings: The store.
         source: `s3://bucket/prefix` of a directory with a manifest.
         target: Where the copy goes.
+        beside: Files that are at the target already, to stand in its manifest too.
 
     Returns:
-        The manifest of both.
+        The manifest of the target.
 
     Raises:
         StorageError: There is no complete directory at `source`, or the server is away or refuses.
@@ -40,5 +45,7 @@ def copy_directory(settings: StoreSettings, source: str, target: str) -> Manifes
                     Config=TRANSFER,
                     Callback=advance,
                 )
-    store.put_json(settings, there.uri(MANIFEST_NAME), manifest.model_dump())
-    return manifest
+    files = sorted((*manifest.files, *beside), key=lambda entry: entry.path)
+    whole = Manifest(files=tuple(files))
+    store.put_json(settings, there.uri(MANIFEST_NAME), whole.model_dump())
+    return whole
