@@ -1,4 +1,4 @@
-"""How sure a mean, or a difference of two means, is: bootstrap intervals and a paired test."""
+"""How sure a mean, a difference or a ratio of two is: bootstrap intervals and a paired test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,6 +85,48 @@ def paired_difference(
     """
     pairs = _differences(candidate, baseline)
     return bootstrap_interval(pairs.tolist(), confidence, resamples, seed)
+
+
+def paired_ratio(
+    numerators: Sequence[float],
+    denominators: Sequence[float],
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval | None:
+    """Gives the ratio of two sums over the same units, with its interval.
+
+    The ratio estimator of Efron and Tibshirani, An Introduction to the Bootstrap (1993), section
+    10.3, with its percentile interval: the pairs are resampled together, so what makes a unit hard
+    for both cancels out.
+
+    Args:
+        numerators: n numbers, one an independent unit (for example a question).
+        denominators: n numbers, not negative, of the same units in the same order.
+        confidence: Coverage aimed at, in (0, 1).
+        resamples: Number of bootstrap samples.
+        seed: Equal seeds and values give equal intervals.
+
+    Returns:
+        `sum(numerators) / sum(denominators)` as `mean`, and its interval; None where the
+        denominators, or those of one of the resamples, are all 0: then there is no ratio, or no
+        end of its interval.
+
+    Raises:
+        BadInputError: The lengths differ, there are no finite values, or a denominator is negative.
+    """
+    _differences(numerators, denominators)
+    over, under = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+    if (under < 0).any():
+        raise BadInputError(f"A ratio needs denominators from 0 up; got {under.min():g}.")
+    rng = np.random.default_rng(seed)
+    draws = (rng.integers(0, under.size, under.size) for _ in range(resamples))
+    sums = np.array([(over[drawn].sum(), under[drawn].sum()) for drawn in draws])
+    if not under.any() or not sums[:, 1].all():
+        return None
+    ends = ((1 - confidence) / 2, (1 + confidence) / 2)
+    low, high = np.quantile(sums[:, 0] / sums[:, 1], ends)
+    return Interval(float(over.sum() / under.sum()), float(low), float(high))
 
 
 def paired_test(

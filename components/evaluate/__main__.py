@@ -77,6 +77,9 @@ def leaderboard(
     candidate_benchmarks: Annotated[
         Path | None, typer.Option(help="JSON: benchmarks of the candidate.")
     ] = None,
+    recovery: Annotated[
+        Path | None, typer.Option(help="JSON: what the candidate kept in quantization.")
+    ] = None,
     contenders: Annotated[
         Path | None, typer.Option(help="YAML of contenders, for their prices.")
     ] = None,
@@ -88,6 +91,7 @@ def leaderboard(
     base_model: Annotated[str, typer.Option(help="The model that stands in for GigaChat.")] = "",
     watch_link: Annotated[str, typer.Option(help="Relative address of the watch report.")] = "",
     data_card_link: Annotated[str, typer.Option(help="Relative address of the data card.")] = "",
+    recovery_link: Annotated[str, typer.Option(help="Relative address of its report.")] = "",
 ) -> None:
     """Ranks contenders against the baseline on the same questions; a failed gate is shown."""
     benchmarks = [path for path in (base_benchmarks, candidate_benchmarks) if path]
@@ -100,7 +104,8 @@ def leaderboard(
         benchmarks=(benchmarks[0], benchmarks[1]) if benchmarks else None,
         prices=_prices(contenders),
         gates=load_gates(gates) if gates else None,
-        links=Links(watch=watch_link, data_card=data_card_link),
+        recovery=recovery,
+        links=Links(watch=watch_link, data_card=data_card_link, recovery=recovery_link),
         emulated_baseline=emulated_baseline,
         base_model=base_model,
     )

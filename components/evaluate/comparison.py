@@ -58,7 +58,7 @@ def compare_facts(candidate: Sequence[Answer], baseline: Sequence[Answer]) -> Co
     Raises:
         BadInputError: The questions differ.
     """
-    return _compare(_paired(candidate, baseline, exact_fact_score), tie=0.0)
+    return _compare(paired_scores(candidate, baseline, exact_fact_score), tie=0.0)
 
 
 def compare_geval(candidate: Sequence[Answer], baseline: Sequence[Answer]) -> Comparison | None:
@@ -75,7 +75,7 @@ def compare_geval(candidate: Sequence[Answer], baseline: Sequence[Answer]) -> Co
     Raises:
         BadInputError: The questions differ.
     """
-    return _compare(_paired(candidate, baseline, overall_score), tie=GEVAL_TIE)
+    return _compare(paired_scores(candidate, baseline, overall_score), tie=GEVAL_TIE)
 
 
 def criterion_differences(
@@ -96,7 +96,7 @@ def criterion_differences(
     """
     judged = [answer.judged for answer in candidate if answer.judged]
     names = dict.fromkeys(name for scores in judged for name in scores.scores)
-    paired = {name: _paired(candidate, baseline, _of_criterion(name)) for name in names}
+    paired = {name: paired_scores(candidate, baseline, _of_criterion(name)) for name in names}
     return {name: paired_difference(*pairs) for name, pairs in paired.items() if pairs.ours}
 
 
@@ -117,11 +117,20 @@ def corrected(comparisons: Mapping[str, Comparison | None]) -> dict[str, Compari
     }
 
 
-def _of_criterion(name: str) -> Score:
-    return lambda answer: answer.judged.scores.get(name) if answer.judged else None
+def paired_scores(candidate: Sequence[Answer], baseline: Sequence[Answer], score: Score) -> Pairs:
+    """Pairs the scores of two contenders by question.
 
+    Args:
+        candidate: Answers of the contender.
+        baseline: Answers of the baseline to the same questions, in any order.
+        score: Gives an answer's score.
 
-def _paired(candidate: Sequence[Answer], baseline: Sequence[Answer], score: Score) -> Pairs:
+    Returns:
+        The scores of both over the questions where both have one, in the candidate's order.
+
+    Raises:
+        BadInputError: The questions differ.
+    """
     of_baseline = {answer.dialogue_id: answer for answer in baseline}
     if {answer.dialogue_id for answer in candidate} != set(of_baseline):
         raise BadInputError(
@@ -131,6 +140,10 @@ def _paired(candidate: Sequence[Answer], baseline: Sequence[Answer], score: Scor
     scores = ((score(answer), score(of_baseline[answer.dialogue_id])) for answer in candidate)
     both = [(ours, theirs) for ours, theirs in scores if ours is not None and theirs is not None]
     return Pairs([ours for ours, _ in both], [theirs for _, theirs in both])
+
+
+def _of_criterion(name: str) -> Score:
+    return lambda answer: answer.judged.scores.get(name) if answer.judged else None
 
 
 def _compare(pairs: Pairs, tie: float) -> Comparison | None:

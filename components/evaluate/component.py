@@ -1,4 +1,4 @@
-"""KFP faces of the evaluation: answers, judge, benchmarks, leaderboard, gate."""
+"""KFP faces of the evaluation: answers, judge, benchmarks, recovery, leaderboard, gate."""
 
 from kfp import dsl
 
@@ -204,6 +204,91 @@ def benchmark(
 
 
 @dsl.component(base_image=image("evaluate"), install_kfp_package=False)
+def measure_served(
+    endpoint: str,
+    model: str,
+    weights: str,
+    settings: dict,  # type: ignore[type-arg]
+    subset: dict,  # type: ignore[type-arg]
+    tokenizer: dsl.Input[dsl.Model],
+    test: dsl.Input[dsl.Dataset],
+    figures: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    """Measures a served model: its loss on held-out dialogues, and how fast it writes.
+
+    Args:
+        endpoint: URL of an OpenAI-compatible API, with `/v1`, that weighs texts, as vLLM does.
+        model: The name under which the model is served.
+        weights: Address of the weights that are served.
+        settings: The recipe's `served:`, the fields of `ServedSettings`.
+        subset: The recipe's `subset:`, the fields of `Subset`.
+        tokenizer: A model folder with the tokenizer and chat template of the served model.
+        test: JSON lines of Dialogue that the model never learnt from.
+        figures: JSON of ServedFigures.
+        metrics: Loss, perplexity, tokens a second, times.
+    """
+    from pathlib import Path
+
+    from components.core.llm import Endpoint
+    from components.core.recipes import check_recipe
+    from components.core.step_metrics import log_metrics
+    from components.evaluate.recovery.measure import measure_served
+    from components.evaluate.recovery.served_figures import flat
+    from components.evaluate.recovery.settings import ServedSettings
+    from components.prepare.subset import Subset
+
+    where = Endpoint(base_url=endpoint, model=model)
+    how = check_recipe("the recipe's served", settings, ServedSettings)
+    part = check_recipe("the recipe's subset", subset, Subset)
+    files = Path(tokenizer.path), Path(test.path), Path(figures.path)
+    log_metrics(metrics, flat(measure_served(where, *files, how, part, weights)))
+
+
+@dsl.component(base_image=image("evaluate"), install_kfp_package=False)
+def recovery(
+    before_answers: dsl.Input[dsl.Dataset],
+    after_answers: dsl.Input[dsl.Dataset],
+    before_figures: dsl.Input[dsl.Artifact],
+    after_figures: dsl.Input[dsl.Artifact],
+    quantization: dsl.Input[dsl.Artifact],
+    report: dsl.Output[dsl.HTML],
+    evidence: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    before_benchmarks: dsl.Input[dsl.Artifact] | None = None,
+    after_benchmarks: dsl.Input[dsl.Artifact] | None = None,
+) -> None:
+    """Says what quantization kept of a model's quality, and what it gave in speed and size.
+
+    Args:
+        before_answers: JSON lines of Answer of the model before, judged or not.
+        after_answers: JSON lines of Answer of the quantized model to the same questions.
+        before_figures: JSON of ServedFigures of the model before.
+        after_figures: JSON of ServedFigures of the quantized model.
+        quantization: What the quantize step wrote: scheme, sizes, layers left alone.
+        report: The HTML page.
+        evidence: JSON of Recovery, for the leaderboard's gates.
+        metrics: Recovery by metric, and factors of speed and size.
+        before_benchmarks: JSON of BenchmarkResults of the model before.
+        after_benchmarks: JSON of BenchmarkResults of the quantized model.
+    """
+    from pathlib import Path
+
+    from components.core.step_metrics import log_metrics
+    from components.evaluate.recovery.recovered import flat
+    from components.evaluate.recovery.report import RecoveryInputs, write_recovery
+
+    measured = [Path(each.path) for each in (before_benchmarks, after_benchmarks) if each]
+    inputs = RecoveryInputs(
+        answers=(Path(before_answers.path), Path(after_answers.path)),
+        figures=(Path(before_figures.path), Path(after_figures.path)),
+        quantization=Path(quantization.path),
+        benchmarks=(measured[0], measured[1]) if measured else None,
+    )
+    log_metrics(metrics, flat(write_recovery(inputs, Path(report.path), Path(evidence.path))))
+
+
+@dsl.component(base_image=image("evaluate"), install_kfp_package=False)
 def leaderboard(
     gates: dict,  # type: ignore[type-arg]
     prices: dict,  # type: ignore[type-arg]
@@ -222,11 +307,13 @@ def leaderboard(
     agreement: dsl.Input[dsl.Artifact] | None = None,
     base_benchmarks: dsl.Input[dsl.Artifact] | None = None,
     candidate_benchmarks: dsl.Input[dsl.Artifact] | None = None,
+    recovery: dsl.Input[dsl.Artifact] | None = None,
     judge_described: str = "",
     emulated_baseline: bool = True,
     base_model: str = "",
     watch_link: str = "",
     data_card_link: str = "",
+    recovery_link: str = "",
 ) -> None:
     """Ranks a candidate, and all beside it, against the baseline, with a report and gates.
 
@@ -249,11 +336,13 @@ def leaderboard(
         agreement: JSON of JudgeAgreement.
         base_benchmarks: JSON of BenchmarkResults of the base model.
         candidate_benchmarks: JSON of BenchmarkResults of the candidate.
+        recovery: JSON of Recovery of the candidate, where it was quantized.
         judge_described: What the judge is, in a few words, for the sentence that cautions.
         emulated_baseline: The baseline is the laptop's stand-in for GigaChat; the page says so.
         base_model: The model that stands in for GigaChat, a folder, an address or a name.
         watch_link: Address of the watch report, relative to the page; empty for none.
         data_card_link: Address of the data card, relative to the page; empty for none.
+        recovery_link: Address of the recovery report, relative to the page; empty for none.
     """
     from pathlib import Path
 
@@ -276,7 +365,8 @@ def leaderboard(
         benchmarks=(measured[0], measured[1]) if measured else None,
         prices={name: check_recipe(f"prices of {name}", of, Prices) for name, of in prices.items()},
         gates=check_recipe("the recipe's gates", gates, Gates),
-        links=Links(watch=watch_link, data_card=data_card_link),
+        recovery=Path(recovery.path) if recovery else None,
+        links=Links(watch=watch_link, data_card=data_card_link, recovery=recovery_link),
         emulated_baseline=emulated_baseline,
         base_model=base_model,
     )

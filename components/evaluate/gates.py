@@ -40,8 +40,12 @@ METRICS = (
     *("difference.accuracy", "difference.geval.overall", "difference.geval.<criterion>"),
     *("judge.spearman", "judge.kendall"),
     *("benchmark.<name>.difference", "benchmark.<name>.candidate", "benchmark.<name>.base"),
+    *("recovery.accuracy", "recovery.geval", "recovery.perplexity", "recovery.benchmark.<name>"),
+    "recovery.lowest",
 )
 """Every figure that a gate may name; `<name>` stands for a word of the run."""
+RECOVERY = "recovery."
+"""What the figures of quantization begin with: shares of what they were before."""
 MORE_DIGITS = 6
 """At most so many are added to tell a figure from its limit."""
 WORDS = {"at_least": "at least", "at_most": "at most", "non_inferior": "above"}
@@ -59,11 +63,12 @@ class Gate(Frozen):
 
     name: str = Field(min_length=1)
     metric: Annotated[str, AfterValidator(_known)]
-    """One of `METRICS`. Shares and differences of shares are in [0, 1], G-Eval in points of its
-    scale from 1 to 5, times in seconds."""
+    """One of `METRICS`. Shares and differences of shares are in [0, 1], recovery is a share of what
+    it was before, G-Eval is in points of its scale from 1 to 5, times are in seconds."""
     kind: Literal["at_least", "at_most", "non_inferior"]
     """`non_inferior`: the lower end of the paired 95% interval lies above `-limit`, so the
-    candidate is shown to be at most that much worse than the baseline."""
+    candidate is shown to be at most that much worse than the baseline. Of a recovery it lies above
+    `1 - limit`, so the model is shown to have lost at most that share by quantization."""
     limit: float = Field(allow_inf_nan=False)
     """For `non_inferior` the margin, not negative."""
     why: str = Field(min_length=1)
@@ -71,14 +76,16 @@ class Gate(Frozen):
     @property
     def bound(self) -> float:
         """What the deciding figure is held against."""
-        return -self.limit if self.kind == "non_inferior" else self.limit
+        nothing_lost = 1.0 if self.metric.startswith(RECOVERY) else 0.0
+        return nothing_lost - self.limit if self.kind == "non_inferior" else self.limit
 
     @model_validator(mode="after")
     def _margin_of_a_difference(self) -> Self:
-        if self.kind == "non_inferior" and (self.limit < 0 or "difference" not in self.metric):
+        paired = "difference" in self.metric or self.metric.startswith(RECOVERY)
+        if self.kind == "non_inferior" and (self.limit < 0 or not paired):
             raise ValueError(
                 "`non_inferior` needs a figure that is a difference, like `difference.accuracy`, "
-                "and a margin that is not negative"
+                "or a recovery, and a margin that is not negative"
             )
         return self
 

@@ -17,10 +17,11 @@ from components.evaluate.comparison import (
     criterion_differences,
 )
 from components.evaluate.evidence import read_evidence
-from components.evaluate.gates import Figure, GateVerdict
+from components.evaluate.gates import RECOVERY, Figure, GateVerdict
 from components.evaluate.judging.agreement import Correlation, JudgeAgreement
 from components.evaluate.measures import Measures, flat, measure, spread
 from components.evaluate.opinions import judged_by
+from components.evaluate.recovery.recovered import Recovery
 
 
 class Standing(Frozen):
@@ -50,6 +51,8 @@ class Leaderboard(Frozen):
     """How well the judge's scores follow known grades; None where that was not measured."""
     benchmarks: tuple[Regression, ...] = ()
     """Abilities of the candidate against those of its base model, in points from 0 to 100."""
+    recovery: Recovery | None = None
+    """What the candidate kept in quantization; None where it was not quantized."""
     gates: tuple[GateVerdict, ...] = ()
     """The candidate's; empty where no gate was set."""
 
@@ -90,7 +93,7 @@ class Leaderboard(Frozen):
             **_agreement(self.agreement),
         }
         if contender == self.candidate:
-            found |= _benchmarks(self.benchmarks)
+            found |= _benchmarks(self.benchmarks) | _recovery(self.recovery)
         return {name: value for name, value in found.items() if value is not None}
 
 
@@ -117,6 +120,11 @@ def _benchmarks(benchmarks: Sequence[Regression]) -> dict[str, Figure]:
             found[f"benchmark.{one.benchmark}.candidate"] = one.candidate / 100
             found[f"benchmark.{one.benchmark}.base"] = one.base / 100
     return found
+
+
+def _recovery(recovery: Recovery | None) -> dict[str, Figure]:
+    found = recovery.figures() if recovery else {}
+    return {f"{RECOVERY}{name}": value for name, value in found.items()}
 
 
 def _figures(measures: Measures) -> dict[str, Figure | None]:
@@ -244,8 +252,8 @@ def summary(board: Leaderboard) -> dict[str, float]:
 
     Returns:
         `<contender>.<figure>` for each contender, the held-out losses, the judge's agreement, the
-        benchmarks, and `gate.<name>`: 1 for a gate that the candidate passed, 0 for one that it
-        did not.
+        benchmarks, the recovery, and `gate.<name>`: 1 for a gate that the candidate passed, 0 for
+        one that it did not.
     """
     found: dict[str, float | None] = {}
     for row in board.standings:
@@ -253,7 +261,7 @@ def summary(board: Leaderboard) -> dict[str, float]:
     found["heldout_loss.base"] = board.heldout_loss_base
     found["heldout_loss.tuned"] = board.heldout_loss_tuned
     found |= _means(_agreement(board.agreement))
-    found |= _means(_benchmarks(board.benchmarks))
+    found |= _means(_benchmarks(board.benchmarks) | _recovery(board.recovery))
     found |= {f"gate.{verdict.gate.name}": verdict.passed for verdict in board.gates}
     return {name: float(value) for name, value in found.items() if value is not None}
 

@@ -30,6 +30,7 @@ class Links(Frozen):
 
     watch: str = ""
     data_card: str = ""
+    recovery: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from components.evaluate.gates import Gates, GateVerdict, check_gates
 from components.evaluate.judging.agreement import JudgeAgreement, caution
 from components.evaluate.leaderboard import Leaderboard, rank
 from components.evaluate.page import Links, PageContent, render
+from components.evaluate.recovery.recovered import Recovery
 
 EMULATOR_NOTE = (
     "The baseline in this report is not GigaChat. It is {model}, not fine-tuned, prompted and "
@@ -44,6 +45,8 @@ class ReportInputs:
     """What the judge is, for the sentence that says how far to trust it; its name when empty."""
     benchmarks: tuple[Path, Path] | None = None
     """JSON of `BenchmarkResults`: the base model's, then the candidate's."""
+    recovery: Path | None = None
+    """JSON of `Recovery`: what the candidate kept in quantization."""
     prices: Mapping[str, Prices] = field(default_factory=dict)
     """By contender; the costs of one that is missing are unknown, and shown so."""
     gates: Gates | None = None
@@ -72,7 +75,8 @@ def write_report(inputs: ReportInputs, report: Path, board: Path | None = None) 
 
     Raises:
         BadInputError: Fewer than two files of answers, an empty one, different questions or judges,
-            or an unknown candidate; SchemaError, its child, when a line or a file does not fit.
+            an unknown candidate, or the recovery of another model; SchemaError, its child, when a
+            line or a file does not fit.
     """
     contenders = _read(inputs.answers)
     losses = read_jsonl(inputs.losses, LossPoint) if inputs.losses else []
@@ -98,10 +102,21 @@ def _ranked(
     evidence = {
         "agreement": _agreement(inputs),
         "benchmarks": _benchmarks(inputs),
+        "recovery": read_evidence(inputs.recovery, Recovery) if inputs.recovery else None,
     }
     ranked = rank(contenders, inputs.candidate, losses, inputs.prices).model_copy(update=evidence)
+    _refuse_foreign(ranked)
     verdicts = check_gates(ranked, inputs.gates) if inputs.gates else ()
     return ranked.model_copy(update={"gates": verdicts})
+
+
+def _refuse_foreign(board: Leaderboard) -> None:
+    measured = board.recovery.after.contender if board.recovery else board.candidate
+    if measured != board.candidate:
+        raise BadInputError(
+            f"The recovery is that of {measured!r} and the candidate is {board.candidate!r}; give "
+            f"the recovery of the model that is to be released."
+        )
 
 
 def _agreement(inputs: ReportInputs) -> JudgeAgreement | None:

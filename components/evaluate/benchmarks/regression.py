@@ -69,6 +69,24 @@ def guard(
     return found
 
 
+def refuse_unlike(base: TaskResult, candidate: TaskResult) -> None:
+    """Refuses to compare two results of one benchmark that are not about the same thing.
+
+    Args:
+        base: Of one model.
+        candidate: Of another.
+
+    Raises:
+        BadInputError: Other documents, settings, metric or versions.
+    """
+    same = base.fingerprint == candidate.fingerprint and base.metric == candidate.metric
+    if not same or base.scores.keys() != candidate.scores.keys():
+        raise BadInputError(
+            f"The two results of {candidate.benchmark!r} are not about the same documents and "
+            "settings; run both models with the same recipe, test file and version."
+        )
+
+
 def _compared(base: TaskResult | None, candidate: TaskResult, threshold: float) -> Regression:
     if base is None:
         raise BadInputError(
@@ -78,7 +96,7 @@ def _compared(base: TaskResult | None, candidate: TaskResult, threshold: float) 
     skipped = candidate.skipped or base.skipped
     if skipped or base.value is None or candidate.value is None:
         return _regression(candidate, None, fell=False, proven=False, note=f"skipped: {skipped}")
-    _refuse_unlike(base, candidate)
+    refuse_unlike(base, candidate)
     order = sorted(candidate.scores)
     difference = paired_difference(
         [100 * candidate.scores[document] for document in order],
@@ -105,15 +123,6 @@ def _regression(
         proven=proven,
         note=note,
     )
-
-
-def _refuse_unlike(base: TaskResult, candidate: TaskResult) -> None:
-    same = base.fingerprint == candidate.fingerprint and base.metric == candidate.metric
-    if not same or base.scores.keys() != candidate.scores.keys():
-        raise BadInputError(
-            f"The two results of {candidate.benchmark!r} are not about the same documents and "
-            "settings; run both models with the same recipe, test file and version."
-        )
 
 
 def _note(base: TaskResult, candidate: TaskResult, difference: Interval, threshold: float) -> str:
