@@ -48,17 +48,27 @@ class Manifest(BaseModel):
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+def files_under(directory: Path) -> list[str]:
+    """Names of the files under `directory` (but its own manifest), relative to it, sorted.
+
+    Raises:
+        BadInputError: when there is no such directory or it holds no file.
+    """
+    paths = sorted(path for path in directory.rglob("*") if path.is_file())
+    names = [path.relative_to(directory).as_posix() for path in paths]
+    names = [name for name in names if name != MANIFEST_NAME]
+    if not names:
+        raise BadInputError(f"{directory} holds no files; give the directory to upload.")
+    return names
+
+
 def describe_directory(directory: Path) -> Manifest:
     """Hash every file under `directory` (but its own manifest).
 
     Raises:
         BadInputError: when there is no such directory or it holds no file.
     """
-    paths = sorted(path for path in directory.rglob("*") if path.is_file())
-    named = [(path, path.relative_to(directory).as_posix()) for path in paths]
-    entries = [describe_file(path, name) for path, name in named if name != MANIFEST_NAME]
-    if not entries:
-        raise BadInputError(f"{directory} holds no files; give the directory to upload.")
+    entries = [describe_file(directory / name, name) for name in files_under(directory)]
     return Manifest(files=tuple(entries))
 
 

@@ -7,14 +7,17 @@ version behind, and a download is checked against the sums before anybody sees i
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from components.core import s3_client
-from components.core.errors import BadInputError, ConflictError, IntegrityError
+from components.core.errors import BadInputError, ConflictError, IntegrityError, StorageError
 from components.core.manifest import MANIFEST_NAME, Manifest
+from components.core.multipart import CutUpload, Stored, abort, cut_uploads
 from components.core.settings import StoreSettings
 
 if TYPE_CHECKING:
@@ -31,9 +34,14 @@ class Location:
     bucket: str
     prefix: str
 
+    @property
+    def below(self) -> str:
+        """What the keys of everything under this place begin with."""
+        return f"{self.prefix}/" if self.prefix else ""
+
     def key(self, name: str) -> str:
         """The key of `name` under this place."""
-        return f"{self.prefix}/{name}" if self.prefix else name
+        return f"{self.below}{name}"
 
     def uri(self, name: str = "") -> str:
         """`s3://bucket/prefix[/name]`, as people write it."""
@@ -64,7 +72,7 @@ def ensure_bucket(settings: StoreSettings) -> None:
         try:
             s3.head_bucket(Bucket=settings.bucket)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") not in s3_client.NOT_FOUND:
+            if s3_client.code(error) not in s3_client.NOT_FOUND:
                 raise
             s3.create_bucket(Bucket=settings.bucket)
 
@@ -83,19 +91,48 @@ def read_manifest(settings: StoreSettings, uri: str) -> Manifest | None:
         raise IntegrityError(f"{uri}/{MANIFEST_NAME} is no manifest; publish it again.") from error
 
 
+def require_manifest(settings: StoreSettings, uri: str) -> Manifest:
+    """The manifest of the directory at `uri`.
+
+    Raises:
+        StorageError: when there is no complete upload, or the server is away or refuses.
+        IntegrityError: when the manifest cannot be read.
+    """
+    manifest = read_manifest(settings, uri)
+    if manifest is None:
+        raise StorageError(f"{uri} holds no {MANIFEST_NAME}; publish the directory there first.")
+    return manifest
+
+
 def directories(settings: StoreSettings, uri: str) -> set[str]:
     """Names of the directories right under `uri` that hold an object, complete or not.
 
     Raises:
         StorageError: when the server is away or refuses.
     """
-    place = parse_uri(uri)
-    below = (key.removeprefix(place.key("")) for key in _keys(s3_client.client(settings), place))
-    return {name.partition("/")[0] for name in below if "/" in name}
+    names = stored_objects(s3_client.client(settings), parse_uri(uri))
+    return {name.partition("/")[0] for name in names if "/" in name}
+
+
+def stored_objects(s3: "S3Client", place: Location) -> dict[str, Stored]:
+    """The objects under `place` by their names relative to it.
+
+    Raises:
+        StorageError: when the server is away or refuses.
+    """
+    with s3_client.naming(place.uri()):
+        pages = s3.get_paginator("list_objects_v2")
+        return {
+            entry["Key"].removeprefix(place.below): Stored(entry["Size"], entry["ETag"].strip('"'))
+            for page in pages.paginate(Bucket=place.bucket, Prefix=place.below)
+            for entry in page.get("Contents", ())
+        }
 
 
 def delete_directory(settings: StoreSettings, uri: str) -> None:
     """Delete everything under `uri`, manifests first: what is half deleted is not there.
+
+    Uploads that were cut, or still run, are aborted.
 
     Raises:
         BadInputError: when `uri` names a whole bucket.
@@ -104,17 +141,41 @@ def delete_directory(settings: StoreSettings, uri: str) -> None:
     place, s3 = parse_uri(uri), s3_client.client(settings)
     if not place.prefix:
         raise BadInputError(f"{uri!r} is a whole bucket; name a directory in it to delete.")
-    keys = _keys(s3, place)
+    names = stored_objects(s3, place)
     with s3_client.naming(place.uri()):
-        for key in sorted(keys, key=lambda key: not key.endswith(f"/{MANIFEST_NAME}")):
-            s3.delete_object(Bucket=place.bucket, Key=key)
+        for name in sorted(names, key=lambda name: PurePosixPath(name).name != MANIFEST_NAME):
+            s3.delete_object(Bucket=place.bucket, Key=place.key(name))
+        for upload in cut_uploads(s3, place.bucket, place.below):
+            abort(s3, upload)
 
 
-def _keys(s3: "S3Client", place: Location) -> list[str]:
+def stale_uploads(settings: StoreSettings, uri: str, older_than: timedelta) -> list[CutUpload]:
+    """Uploads under `uri` that were begun before now minus `older_than` and never completed.
+
+    Nothing aborts them by itself, so that they can be gone on with.
+
+    Args:
+        settings: The store.
+        uri: A directory, or a whole bucket.
+        older_than: Leave it longer than the longest upload takes: a running one looks the same.
+
+    Raises:
+        StorageError: when the server is away or refuses.
+    """
+    place, limit = parse_uri(uri), datetime.now(UTC) - older_than
     with s3_client.naming(place.uri()):
-        pages = s3.get_paginator("list_objects_v2")
-        found = pages.paginate(Bucket=place.bucket, Prefix=place.key(""))
-        return [entry["Key"] for page in found for entry in page.get("Contents", ())]
+        found = cut_uploads(s3_client.client(settings), place.bucket, place.below)
+        return [upload for upload in found if upload.started < limit]
+
+
+def abort_upload(settings: StoreSettings, upload: CutUpload) -> None:
+    """Throws away the parts of a cut upload; one that is gone by now is fine.
+
+    Raises:
+        StorageError: when the server is away or refuses.
+    """
+    with s3_client.naming(upload.uri):
+        abort(s3_client.client(settings), upload)
 
 
 def put_json(settings: StoreSettings, uri: str, content: object) -> None:
@@ -160,7 +221,7 @@ def get_tagged(settings: StoreSettings, uri: str) -> Tagged | None:
             reply = s3_client.client(settings).get_object(Bucket=place.bucket, Key=place.prefix)
             return Tagged(json.loads(reply["Body"].read()), reply["ETag"])
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") not in s3_client.NOT_FOUND:
+            if s3_client.code(error) not in s3_client.NOT_FOUND:
                 raise
             return None
         except ValueError as error:
@@ -192,7 +253,7 @@ def swap_json(settings: StoreSettings, uri: str, content: object, expected: str 
         try:
             return _put(settings, place, content, condition)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") not in CONFLICTS:
+            if s3_client.code(error) not in CONFLICTS:
                 raise
             raise ConflictError(
                 f"{uri} was written by somebody else in the meantime and was left as it is; "
@@ -203,7 +264,8 @@ def swap_json(settings: StoreSettings, uri: str, content: object, expected: str 
 def _put(
     settings: StoreSettings, place: Location, content: object, condition: Mapping[str, str]
 ) -> str:
-    request: dict[str, Any] = {"Bucket": place.bucket, "Key": place.prefix, **condition}
+    request: dict[str, Any] = {"Bucket": place.bucket, "Key": place.prefix}
+    request |= {**condition, **s3_client.encryption(settings)}
     body = json.dumps(content, ensure_ascii=False, indent=1).encode()
     s3 = s3_client.client(settings)
     return s3.put_object(Body=body, ContentType="application/json", **request)["ETag"]

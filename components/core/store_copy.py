@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from boto3.s3.transfer import TransferConfig
+
 from components.core import s3_client, store
-from components.core.errors import StorageError
 from components.core.manifest import MANIFEST_NAME, FileEntry, Manifest
 from components.core.settings import StoreSettings
-from components.core.transfer import TRANSFER, progress
+from components.core.transfer import progress
 
 
 def copy_directory(
@@ -30,9 +31,7 @@ def copy_directory(
         StorageError: There is no complete directory at `source`, or the server is away or refuses.
         BadInputError: An address is no S3 address.
     """
-    manifest = store.read_manifest(settings, source)
-    if manifest is None:
-        raise StorageError(f"{source} holds no {MANIFEST_NAME}; upload the directory first.")
+    manifest = store.require_manifest(settings, source)
     here, there = store.parse_uri(source), store.parse_uri(target)
     s3 = s3_client.client(settings)
     with progress(f"copy to {there.uri()}", manifest.total_bytes) as advance:
@@ -42,7 +41,8 @@ def copy_directory(
                     {"Bucket": here.bucket, "Key": here.key(entry.path)},
                     there.bucket,
                     there.key(entry.path),
-                    Config=TRANSFER,
+                    ExtraArgs=s3_client.encryption(settings),
+                    Config=TransferConfig(max_concurrency=settings.concurrency),
                     Callback=advance,
                 )
     files = sorted((*manifest.files, *beside), key=lambda entry: entry.path)

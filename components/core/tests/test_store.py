@@ -160,7 +160,7 @@ def test_wrong_secret_names_the_key_and_not_the_secret(
     wrong = s3_store.model_copy(update={"secret_key": SecretStr("not-the-secret")})
     with pytest.raises(StorageError, match="SignatureDoesNotMatch") as caught:
         upload_directory(wrong, directory, f"s3://{s3_store.bucket}/refused")
-    assert f"s3://{s3_store.bucket}/refused/big.bin" in str(caught.value)
+    assert f"s3://{s3_store.bucket}/refused: " in str(caught.value)
     assert "not-the-secret" not in str(caught.value)
 
 

@@ -191,14 +191,14 @@ def test_a_kill_in_the_middle_of_an_upload_leaves_nothing_that_counts(
 
     def client(settings: StoreSettings) -> Any:
         s3 = original(settings)
-        upload_file = s3.upload_file
+        put_object = s3.put_object
 
-        def cut(path: str, *args: object, **options: object) -> None:
-            if path.endswith("checkpoint-6/scheduler.pt"):
+        def cut(**request: Any) -> Any:
+            if request["Key"].endswith("checkpoint-6/scheduler.pt"):
                 raise KeyboardInterrupt
-            upload_file(path, *args, **options)  # type: ignore[arg-type]
+            return put_object(**request)
 
-        s3.upload_file = cut  # type: ignore[assignment, method-assign]
+        s3.put_object = cut  # type: ignore[method-assign]
         return s3
 
     monkeypatch.setattr(s3_client, "client", client)
