@@ -25,7 +25,7 @@ def load_recipe(path: Path, settings: type[SettingsType]) -> SettingsType:
     Raises:
         RecipeError: The file cannot be read, or has an unknown key or a value out of range.
     """
-    return check_recipe(str(path), _mapping(path), settings)
+    return check_recipe(str(path), read_mapping(path), settings)
 
 
 def check_recipe(
@@ -54,7 +54,15 @@ def check_recipe(
         raise RecipeError(f"{name}: {where}: {first['msg']}.{hint}") from error
 
 
-def _mapping(path: Path) -> dict[str, Any]:
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Reads a YAML file that holds a mapping, and leaves it unchecked.
+
+    Args:
+        path: The file.
+
+    Raises:
+        RecipeError: The file cannot be read, or holds something else.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from components.core.command_line import run
-from components.core.errors import BadInputError
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
@@ -15,13 +14,20 @@ app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 def publish(
     model: Annotated[Path, typer.Argument(help="Folder of a checkpoint (safetensors).")],
     name: Annotated[str, typer.Option(help="Name of the model in the store.")],
-    lineage: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE for the model card; repeat as needed.")
+    base_model: Annotated[
+        str, typer.Option(help="What it was made of: a name, a hub id or an s3:// address.")
+    ] = "",
+    board: Annotated[Path | None, typer.Option(help="JSON of the leaderboard.")] = None,
+    recovery: Annotated[Path | None, typer.Option(help="JSON of the recovery report.")] = None,
+    data_card: Annotated[Path | None, typer.Option(help="JSON of the data card.")] = None,
+    recipe: Annotated[
+        list[Path] | None, typer.Option(help="A recipe it was made with, YAML; repeat as needed.")
     ] = None,
 ) -> None:
     """Uploads a model, publishes it as an immutable version and prints its address.
 
-    A person who publishes by hand vouches for it: no gate is asked.
+    A person who publishes by hand vouches for it: no gate is asked. What is not given, the card
+    calls not measured or not recorded.
 
     The store comes from AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
     FINIST_BUCKET.
@@ -30,23 +36,22 @@ def publish(
 
     `python -m components.publish out/merged --name finist-assistant`
 
-    `python -m components.publish out/merged --name finist-assistant
-    --lineage base_model=smollm2 --lineage git_commit=1a2b3c`
+    `python -m components.publish out/merged --name finist-assistant --base-model smollm2-135m-instruct
+    --board report/summary.json --recipe my-recipe.yaml`
     """  # noqa: D412
+    from components.core.recipes import read_mapping
     from components.core.settings import StoreSettings
-    from components.publish.publish import publish_candidate, upload_candidate
+    from components.publish.candidate import upload_candidate
+    from components.publish.evidence import read_evidence
+    from components.publish.publish import publish_candidate
 
-    pairs = dict(_pair(text) for text in lineage or [])
-    candidate = upload_candidate(StoreSettings(), model, name, pairs)
-    published = publish_candidate(StoreSettings(), candidate.uri)
+    files = {"board": board, "recovery": recovery, "data_card": data_card}
+    paths = {key: str(path) for key, path in files.items() if path}
+    recipes = {path.stem: read_mapping(path) for path in recipe or []}
+    evidence = read_evidence(base_model, recipes, "", paths)
+    candidate = upload_candidate(StoreSettings(), model, name)
+    published = publish_candidate(StoreSettings(), candidate.uri, evidence)
     print(f"{published.uri} ({'new' if published.new else 'was there already'})")
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise BadInputError(f"--lineage {text}: write it as KEY=VALUE.")
-    return key, value
 
 
 if __name__ == "__main__":

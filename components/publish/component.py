@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from kfp import dsl
-from kfp.dsl import Input, Model
+from kfp.dsl import Artifact, Input, Model
 
 from components.core.images import image
 
@@ -14,16 +14,45 @@ def upload(model: Input[Model], name: str) -> NamedTuple("Outputs", candidate_ur
     from pathlib import Path
 
     from components.core.settings import StoreSettings
-    from components.publish.publish import upload_candidate
+    from components.publish.candidate import upload_candidate
 
-    lineage = {key: str(value) for key, value in model.metadata.items()}
-    return (upload_candidate(StoreSettings(), Path(model.path), name, lineage).uri,)
+    return (upload_candidate(StoreSettings(), Path(model.path), name).uri,)
 
 
 @dsl.component(base_image=image("base"), install_kfp_package=False)
-def publish(candidate_uri: str) -> NamedTuple("Outputs", model_uri=str):  # type: ignore[valid-type]
-    """Makes a candidate an immutable published version, by a copy inside the store."""
+def publish(
+    candidate_uri: str,
+    base_model: str,
+    recipes: dict,  # type: ignore[type-arg]
+    run: str,
+    board: Input[Artifact] | None = None,
+    recovery: Input[Artifact] | None = None,
+    data_card: Input[Artifact] | None = None,
+    emulated_baseline: bool = False,
+    judge_described: str = "",
+) -> NamedTuple("Outputs", model_uri=str):  # type: ignore[valid-type]
+    """Makes a candidate an immutable published version, by a copy inside the store.
+
+    Args:
+        candidate_uri: What `upload` gave.
+        base_model: Name or address of the model that was trained, for licence and lineage.
+        recipes: Whatever the run was started with, by name.
+        run: Id of the pipeline run, `dsl.PIPELINE_JOB_ID_PLACEHOLDER`.
+        board: JSON of the leaderboard.
+        recovery: JSON of the recovery report, where the model is quantized.
+        data_card: JSON of the data card.
+        emulated_baseline: The baseline was the laptop's stand-in for GigaChat; the card says so.
+        judge_described: What the judge is, in a few words, where it is a stand-in.
+
+    Returns:
+        model_uri: Address of the published version.
+    """
     from components.core.settings import StoreSettings
+    from components.publish.evidence import read_evidence
     from components.publish.publish import publish_candidate
 
-    return (publish_candidate(StoreSettings(), candidate_uri).uri,)
+    files = {"board": board, "recovery": recovery, "data_card": data_card}
+    paths = {name: file.path for name, file in files.items() if file}
+    simulated = {"emulated_baseline": emulated_baseline, "judge_described": judge_described}
+    evidence = read_evidence(base_model, recipes, run, paths, **simulated)
+    return (publish_candidate(StoreSettings(), candidate_uri, evidence).uri,)

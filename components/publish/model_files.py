@@ -1,13 +1,52 @@
-"""What a directory must hold to be a model that can be served."""
+"""What a directory must hold to be a model that can be served, and which files are the model."""
 
 import json
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from components.core.errors import MissingModelError
+from components.core.manifest import MANIFEST_NAME, Manifest
 
 REQUIRED = ("config.json", "tokenizer.json", "chat_template.jinja")
 INDEX = "model.safetensors.index.json"
+LICENCES = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*")
+"""Texts that must stay with the weights."""
+CARD, LINEAGE, BOARD, RECOVERY = "README.md", "lineage.json", "board.json", "recovery.json"
+WRITTEN = (CARD, LINEAGE, BOARD, RECOVERY)
+"""What publishing writes itself: such files beside a checkpoint are another version's."""
+
+
+def goes_along(path: str) -> bool:
+    """Whether a file of a checkpoint's folder goes into the store.
+
+    Args:
+        path: Relative to the folder.
+    """
+    return path not in {*WRITTEN, MANIFEST_NAME} and not path.startswith(".")
+
+
+def is_licence(path: str) -> bool:
+    """Whether a file is a licence text.
+
+    Args:
+        path: Relative to the model's folder.
+    """
+    return any(fnmatchcase(path.upper(), pattern) for pattern in LICENCES)
+
+
+def only_model(manifest: Manifest) -> Manifest:
+    """The files that make a model what it is: not its card, its lineage, its licence texts.
+
+    Args:
+        manifest: Of a candidate or a published version.
+
+    Returns:
+        The part of it whose hash names the version: the same weights are one version, whatever
+        was measured of them.
+    """
+    files = (entry for entry in manifest.files if entry.path not in WRITTEN)
+    return Manifest(files=tuple(entry for entry in files if not is_licence(entry.path)))
 
 
 def check_model(model: Path) -> None:

@@ -1,75 +1,42 @@
-"""A model in the store: an immutable version, named after its own content.
+"""A model in the store: an immutable version, named after its own weights.
 
 A candidate is uploaded first (`candidates/`), so that it can be served and judged; it becomes a
 published version (`models/`) by a copy inside the store, once it has passed its gates.
 """
 
-import re
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+import logging
 
 from components.core import store
-from components.core.errors import BadInputError, MissingModelError
-from components.core.manifest import MANIFEST_NAME, describe_directory
+from components.core.errors import MissingModelError
+from components.core.manifest import Manifest
+from components.core.model_pointers import read_pointer
 from components.core.settings import StoreSettings
 from components.core.store_copy import copy_directory
-from components.core.upload import upload_directory
-from components.publish.model_card import CARD_NAME, write_card
-from components.publish.model_files import check_model
+from components.publish.addresses import VERSION_DIGITS, Version, candidate_name, model_uri
+from components.publish.documents import place_documents, read_document
+from components.publish.evidence import Evidence
+from components.publish.licence import Licence, find_licence
+from components.publish.lineage import Lineage, as_json, write_lineage
+from components.publish.model_card import Described, write_card
+from components.publish.model_files import CARD, LINEAGE, is_licence, only_model
+from components.publish.pointers import move_latest
 
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-VERSION_DIGITS = 12
-CANDIDATES, MODELS = "candidates", "models"
-
-
-@dataclass(frozen=True)
-class Version:
-    """Where a version is, and whether this call brought it there."""
-
-    uri: str
-    version: str
-    new: bool
+log = logging.getLogger(__name__)
+LICENCE_BYTES = 200_000
+"""No licence is longer; a larger file of that name is something else."""
 
 
-def upload_candidate(
-    settings: StoreSettings, model: Path, name: str, lineage: Mapping[str, str]
-) -> Version:
-    """Uploads a model as `s3://<bucket>/candidates/<name>/<version>/`, to be served and judged.
+def publish_candidate(settings: StoreSettings, candidate: str, evidence: Evidence) -> Version:
+    """Publishes a candidate as `s3://<bucket>/models/<name>/<version>/`, and moves `latest`.
 
-    The version is the first 12 hex digits of the sha256 over the sorted manifest, so the same
-    bytes are the same version and are sent once.
-
-    Args:
-        settings: The store.
-        model: A checkpoint: safetensors weights, config, tokenizer, chat template.
-        name: The model's name in the store, a DNS label.
-        lineage: What the card says about where the model comes from; it is part of the content.
-
-    Returns:
-        The version and its address.
-
-    Raises:
-        BadInputError: The name is no DNS label.
-        MissingModelError: The directory is no complete checkpoint.
-        StorageError: The store refuses or is away; no version then exists.
-    """
-    if not NAME.fullmatch(name):
-        raise BadInputError(f"{name!r} is no model name; use a-z, 0-9 and dashes, 63 at most.")
-    check_model(model)
-    store.ensure_bucket(settings)
-    with tempfile.TemporaryDirectory() as folder:
-        return _upload_once(settings, _stage(model, Path(folder), name, lineage), name)
-
-
-def publish_candidate(settings: StoreSettings, candidate: str) -> Version:
-    """Publishes a candidate as `s3://<bucket>/models/<name>/<version>/`, and moves `latest.json`.
+    The version is the first 12 hex digits of the hash over the model's own files, so the same
+    weights are one version; card, lineage and licence stand in the manifest too. A version that is
+    there is never rewritten, whatever was measured since.
 
     Args:
         settings: The store.
         candidate: The address that `upload_candidate` gave.
+        evidence: What the card and the lineage tell.
 
     Returns:
         The published version; `new` is False when it was published before.
@@ -78,21 +45,23 @@ def publish_candidate(settings: StoreSettings, candidate: str) -> Version:
         BadInputError: The address is no candidate's.
         StorageError: There is no such candidate, or the store refuses or is away.
     """
-    place = store.parse_uri(candidate)
-    folder, _, rest = place.prefix.partition("/")
-    name, _, version = rest.partition("/")
-    if folder != CANDIDATES or not version or place.bucket != settings.bucket:
-        raise BadInputError(
-            f"{candidate} is no candidate; give the s3://{settings.bucket}/{CANDIDATES}/<name>/"
-            "<version> that uploading it printed."
-        )
-    uri = f"s3://{settings.bucket}/{MODELS}/{name}/{version}"
+    name = candidate_name(settings, candidate)
+    manifest = store.require_manifest(settings, candidate)
+    version = only_model(manifest).content_hash[:VERSION_DIGITS]
+    uri = model_uri(settings, name, version)
     new = store.read_manifest(settings, uri) is None
     if new:
-        copy_directory(settings, candidate, uri)
-    published = Version(uri, version, new)
-    _point_latest(settings, name, published)
-    return published
+        lineage = write_lineage(settings, name, version, candidate, evidence)
+        documents = _documents(settings, candidate, manifest, lineage, evidence)
+        beside = place_documents(settings, uri, documents)
+        copy_directory(settings, candidate, uri, beside)
+    now = move_latest(settings, name, version, f"run {evidence.run}" if evidence.run else "")
+    if now.version != version:
+        log.warning(
+            "latest of %s stays at %s: %s published it just before, and it is younger than %s.",
+            *(name, now.version, now.moved_by, version),
+        )
+    return Version(uri, version, new)
 
 
 def latest(settings: StoreSettings, name: str) -> str:
@@ -102,45 +71,44 @@ def latest(settings: StoreSettings, name: str) -> str:
         MissingModelError: when nothing was published under this name.
         StorageError: when the store is away.
     """
-    pointer = store.get_json(settings, _pointer(settings, name))
+    pointer = read_pointer(settings, settings.bucket, name, "latest")
     if pointer is None:
         raise MissingModelError(
-            f"s3://{settings.bucket}/{MODELS}/{name} holds no model; publish one under this name."
+            f"{model_uri(settings, name)} holds no model; publish one under this name."
         )
-    return str(pointer["uri"])
+    return model_uri(settings, name, pointer.version)
 
 
-def _stage(model: Path, folder: Path, name: str, lineage: Mapping[str, str]) -> Path:
-    """A directory of links to the model's files, with our card beside them."""
-    for path in sorted(path for path in model.rglob("*") if path.is_file()):
-        relative = path.relative_to(model)
-        if relative.as_posix() in {CARD_NAME, MANIFEST_NAME}:
-            continue
-        link = folder / relative
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(path.resolve())
-    write_card(model, name, lineage, folder / CARD_NAME)
-    return folder
+def _documents(
+    settings: StoreSettings,
+    candidate: str,
+    manifest: Manifest,
+    lineage: Lineage,
+    evidence: Evidence,
+) -> dict[str, bytes]:
+    """What publishing writes: card, lineage, notice, and the figures as they were given."""
+    licence = _licence(settings, candidate, manifest, lineage)
+    if licence:
+        lineage = lineage.model_copy(update={"licence": licence.id})
+    config = store.get_json(settings, f"{candidate}/config.json")
+    card = write_card(Described(manifest, config or {}, licence), lineage, evidence)
+    written = {**evidence.files, LINEAGE: as_json(lineage), CARD: card.encode()}
+    if licence:
+        there = {entry.path for entry in manifest.files}
+        name = "NOTICE.finist" if "NOTICE" in there else "NOTICE"
+        written[name] = f"{licence.notice.strip()}\n".encode()
+    return written
 
 
-def _upload_once(settings: StoreSettings, staged: Path, name: str) -> Version:
-    manifest = describe_directory(staged)
-    version = manifest.content_hash[:VERSION_DIGITS]
-    uri = f"s3://{settings.bucket}/{CANDIDATES}/{name}/{version}"
-    new = store.read_manifest(settings, uri) is None
-    if new:
-        upload_directory(settings, staged, uri, manifest)
-    return Version(uri, version, new)
-
-
-def _point_latest(settings: StoreSettings, name: str, published: Version) -> None:
-    where = _pointer(settings, name)
-    pointer = store.get_json(settings, where)
-    if pointer is None or pointer.get("uri") != published.uri:
-        moved = datetime.now(UTC).isoformat(timespec="seconds")
-        content = {"version": published.version, "uri": published.uri, "moved_at": moved}
-        store.put_json(settings, where, content)
-
-
-def _pointer(settings: StoreSettings, name: str) -> str:
-    return f"s3://{settings.bucket}/{MODELS}/{name}/latest.json"
+def _licence(
+    settings: StoreSettings, candidate: str, manifest: Manifest, lineage: Lineage
+) -> Licence | None:
+    base, source = lineage.base_model, lineage.source
+    known = (base.licence if base else "") or (source.licence if source else "")
+    names = [*([base.name, base.address] if base else ()), *([source.hub_id] if source else ())]
+    texts = [
+        read_document(settings, candidate, entry.path).decode(errors="replace")
+        for entry in manifest.files
+        if is_licence(entry.path) and entry.size <= LICENCE_BYTES
+    ]
+    return find_licence(known, texts, names)

@@ -11,60 +11,37 @@ from components.core import s3_client, store
 from components.core.download import download_directory
 from components.core.errors import BadInputError, MissingModelError, StorageError
 from components.core.settings import StoreSettings
-from components.publish.component import publish, upload
-from components.publish.model_files import INDEX, weight_files
-from components.publish.publish import Version, latest, publish_candidate, upload_candidate
+from components.core.verify import verify_directory
+from components.publish import fingerprint
+from components.publish.candidate import upload_candidate
+from components.publish.component import publish as publish_face
+from components.publish.component import upload
+from components.publish.evidence import Evidence
+from components.publish.model_files import INDEX, only_model, weight_files
+from components.publish.publish import latest, publish_candidate
+from components.publish.tests.conftest import Publish
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """A checkpoint in shape, not in content: publishing never opens the weights."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    config = {"model_type": "llama", "num_hidden_layers": 2, "vocab_size": 64, "dtype": "bfloat16"}
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "tokenizer.json").write_text("{}")
-    (folder / "chat_template.jinja").write_text("{{ messages }}")
-    (folder / "generation_config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(os.urandom(1000))
-    return folder
-
-
-def publish_model(
-    settings: StoreSettings, model: Path, name: str, lineage: dict[str, str]
-) -> Version:
-    return publish_candidate(settings, upload_candidate(settings, model, name, lineage).uri)
-
-
-def environment(settings: StoreSettings) -> dict[str, str]:
-    assert settings.endpoint_url and settings.access_key and settings.secret_key
-    return {
-        "AWS_ENDPOINT_URL": settings.endpoint_url,
-        "AWS_ACCESS_KEY_ID": settings.access_key,
-        "AWS_SECRET_ACCESS_KEY": settings.secret_key.get_secret_value(),
-        "FINIST_BUCKET": settings.bucket,
-    }
-
-
-def test_the_version_is_the_hash_of_its_content(
-    s3_store: StoreSettings, model: Path, tmp_path: Path
+def test_the_version_is_the_hash_of_the_models_own_files(
+    s3_store: StoreSettings, publish: Publish, model: Path, tmp_path: Path
 ) -> None:
-    published = publish_model(s3_store, model, "by-content", {"base_model": "tiny"})
+    published = publish("by-content")
     manifest = store.read_manifest(s3_store, published.uri)
     assert manifest is not None
-    assert manifest.content_hash[:12] == published.version
+    assert only_model(manifest).content_hash[:12] == published.version
     assert published.uri == f"s3://{s3_store.bucket}/models/by-content/{published.version}"
     copy = download_directory(s3_store, published.uri, tmp_path / "copy")
     assert {path.name for path in model.iterdir()} < {path.name for path in copy.iterdir()}
+    assert verify_directory(s3_store, published.uri) == []
 
 
-def test_publishing_twice_sends_nothing(s3_store: StoreSettings, model: Path) -> None:
-    first = publish_model(s3_store, model, "twice", {})
+def test_publishing_twice_sends_nothing(s3_store: StoreSettings, publish: Publish) -> None:
+    first = publish("twice")
     place = store.parse_uri(first.uri)
     s3 = s3_client.client(s3_store)
     before = s3.head_object(Bucket=place.bucket, Key=place.key("model.safetensors"))
     pointer = store.get_json(s3_store, f"s3://{s3_store.bucket}/models/twice/latest.json")
-    second = publish_model(s3_store, model, "twice", {})
+    second = publish("twice")
     after = s3.head_object(Bucket=place.bucket, Key=place.key("model.safetensors"))
     assert first.new and not second.new
     assert first.uri == second.uri
@@ -72,32 +49,46 @@ def test_publishing_twice_sends_nothing(s3_store: StoreSettings, model: Path) ->
     assert store.get_json(s3_store, f"s3://{s3_store.bucket}/models/twice/latest.json") == pointer
 
 
-def test_latest_follows_and_old_versions_stay(s3_store: StoreSettings, model: Path) -> None:
-    first = publish_model(s3_store, model, "followed", {})
+def test_other_figures_of_the_same_weights_are_no_other_version(
+    s3_store: StoreSettings, publish: Publish
+) -> None:
+    first = publish("measured", evidence=Evidence(run="1"))
+    card = store.read_manifest(s3_store, first.uri)
+    second = publish("measured", evidence=Evidence(run="2", base_model="smollm2-135m-instruct"))
+    assert first.uri == second.uri and not second.new
+    assert store.read_manifest(s3_store, first.uri) == card
+
+
+def test_latest_follows_and_old_versions_stay(s3_store: StoreSettings, publish: Publish) -> None:
+    first = publish("followed")
     assert latest(s3_store, "followed") == first.uri
-    (model / "model.safetensors").write_bytes(b"better")
-    second = publish_model(s3_store, model, "followed", {})
+    second = publish("followed", b"better")
     assert latest(s3_store, "followed") == second.uri != first.uri
     assert store.read_manifest(s3_store, first.uri) is not None
 
 
-def test_the_card_tells_figures_and_lineage(
-    s3_store: StoreSettings, model: Path, tmp_path: Path
+def test_a_version_that_was_cut_off_is_finished_and_its_card_kept(
+    s3_store: StoreSettings, publish: Publish
 ) -> None:
-    published = publish_model(s3_store, model, "carded", {"git commit": "1a2b3c"})
-    copy = download_directory(s3_store, published.uri, tmp_path / "copy")
-    card = (copy / "README.md").read_text(encoding="utf-8")
-    assert "| layers | 2 |" in card and "- git commit: 1a2b3c" in card
-    assert not (model / "README.md").exists()
+    """What the first writer placed stands, so that two at the same moment agree on the sums."""
+    published = publish("finished")
+    s3, place = s3_client.client(s3_store), store.parse_uri(published.uri)
+    lineage = store.get_json(s3_store, f"{published.uri}/lineage.json")
+    s3.delete_object(Bucket=place.bucket, Key=place.key("manifest.json"))
+    s3.delete_object(Bucket=place.bucket, Key=place.key("model.safetensors"))
+    again = publish("finished", evidence=Evidence(run="other"))
+    assert again.new and again.uri == published.uri
+    assert store.get_json(s3_store, f"{published.uri}/lineage.json") == lineage
+    assert verify_directory(s3_store, published.uri) == []
 
 
 @pytest.mark.parametrize("missing", ["config.json", "tokenizer.json", "chat_template.jinja"])
 def test_incomplete_checkpoint_is_refused(
-    s3_store: StoreSettings, model: Path, missing: str
+    s3_store: StoreSettings, publish: Publish, model: Path, missing: str
 ) -> None:
     (model / missing).unlink()
     with pytest.raises(MissingModelError, match=missing):
-        publish_model(s3_store, model, "refused", {})
+        publish("refused")
     with pytest.raises(MissingModelError, match="holds no model"):
         latest(s3_store, "refused")
 
@@ -107,53 +98,100 @@ def test_missing_shard_is_named(model: Path) -> None:
     (model / INDEX).write_text(json.dumps({"weight_map": shards}))
     assert weight_files(model) == sorted(shards.values())
     with pytest.raises(MissingModelError, match=r"model-1\.safetensors, model-2\.safetensors"):
-        publish_model(StoreSettings(), model, "sharded", {})
+        upload_candidate(StoreSettings(), model, "sharded")
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "with/slash", "-dash", "x" * 64, ".."])
 def test_bad_name_is_refused(model: Path, name: str) -> None:
     with pytest.raises(BadInputError, match="no model name"):
-        publish_model(StoreSettings(), model, name, {})
+        upload_candidate(StoreSettings(), model, name)
 
 
 def test_a_candidate_is_no_published_model(s3_store: StoreSettings, model: Path) -> None:
-    candidate = upload_candidate(s3_store, model, "judged", {})
+    candidate = upload_candidate(s3_store, model, "judged")
     assert candidate.new
     assert candidate.uri == f"s3://{s3_store.bucket}/candidates/judged/{candidate.version}"
     with pytest.raises(MissingModelError, match="holds no model"):
         latest(s3_store, "judged")
-    published = publish_candidate(s3_store, candidate.uri)
-    assert published.version == candidate.version
+    published = publish_candidate(s3_store, candidate.uri, Evidence())
     assert latest(s3_store, "judged") == published.uri
-    assert not publish_candidate(s3_store, candidate.uri).new
+    assert not publish_candidate(s3_store, candidate.uri, Evidence()).new
 
 
-def test_only_a_whole_candidate_is_published(s3_store: StoreSettings, model: Path) -> None:
-    published = publish_model(s3_store, model, "whole", {})
+def test_the_same_bytes_are_the_same_candidate_also_when_a_sample_cannot_tell(
+    s3_store: StoreSettings, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte between two windows: the fingerprint is the same, the model is not."""
+    monkeypatch.setattr(fingerprint, "WHOLE_BYTES", 100)
+    monkeypatch.setattr(fingerprint, "WINDOWS", 2)
+    monkeypatch.setattr(fingerprint, "WINDOW_BYTES", 10)
+    first = upload_candidate(s3_store, model, "sampled")
+    weights = bytearray((model / "model.safetensors").read_bytes())
+    weights[500] ^= 1
+    (model / "model.safetensors").write_bytes(weights)
+    other = upload_candidate(s3_store, model, "sampled")
+    again = upload_candidate(s3_store, model, "sampled")
+    assert first.new and other.new and not again.new
+    assert first.uri != other.uri == again.uri
+    weights[500] ^= 1
+    (model / "model.safetensors").write_bytes(weights)
+    assert upload_candidate(s3_store, model, "sampled").uri == first.uri
+
+
+def test_a_sample_sees_both_ends_and_the_names(tmp_path: Path) -> None:
+    def of(content: bytes, name: str = "a") -> str:
+        folder = tmp_path / os.urandom(4).hex()
+        folder.mkdir()
+        (folder / name).write_bytes(content)
+        return fingerprint.fingerprint(folder)
+
+    size = fingerprint.WHOLE_BYTES + 1
+    zeros = bytes(size)
+    samples = [of(zeros), of(b"1" + zeros[1:]), of(zeros[1:] + b"1"), of(zeros + b"0")]
+    assert len({*samples, of(zeros, "b")}) == 5
+    assert of(zeros) == samples[0]
+
+
+def test_only_a_whole_candidate_is_published(s3_store: StoreSettings, publish: Publish) -> None:
+    published = publish("whole")
     with pytest.raises(BadInputError, match="is no candidate"):
-        publish_candidate(s3_store, published.uri)
+        publish_candidate(s3_store, published.uri, Evidence())
     with pytest.raises(StorageError, match=r"holds no manifest\.json"):
-        publish_candidate(s3_store, f"s3://{s3_store.bucket}/candidates/whole/0123456789ab")
+        missing = f"s3://{s3_store.bucket}/candidates/whole/0123456789ab"
+        publish_candidate(s3_store, missing, Evidence())
 
 
 def test_the_kfp_face_gives_the_address(
-    s3_store: StoreSettings, model: Path, monkeypatch: pytest.MonkeyPatch
+    s3_store: StoreSettings,
+    model: Path,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for key, value in environment(s3_store).items():
+    for key, value in environment.items():
         monkeypatch.setenv(key, value)
-    artifact = Model(name="merged", uri=str(model), metadata={"base_model": "tiny"})
-    outputs = publish.python_func(*upload.python_func(artifact, "by-face"))
+    artifact = Model(name="merged", uri=str(model), metadata={})
+    (candidate,) = upload.python_func(artifact, "by-face")
+    outputs = publish_face.python_func(
+        candidate, base_model="smollm2-135m-instruct", recipes={"sft": {"epochs": 1}}, run="17"
+    )
     assert outputs[0] == latest(s3_store, "by-face")
+    lineage = store.get_json(s3_store, f"{outputs[0]}/lineage.json")
+    assert lineage["recipes"] == {"sft": {"epochs": 1}}
+    assert lineage["run"] == "17" and lineage["candidate"] == candidate
+    pointer = store.get_json(s3_store, f"s3://{s3_store.bucket}/models/by-face/latest.json")
+    assert pointer["moved_by"] == "run 17"
 
 
 def test_the_shell_face_gives_the_address_or_one_sentence(
-    s3_store: StoreSettings, model: Path
+    s3_store: StoreSettings, model: Path, environment: dict[str, str]
 ) -> None:
     command = [sys.executable, "-m", "components.publish", str(model), "--name", "by-shell"]
-    env = {**os.environ, **environment(s3_store)}
-    good = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    good = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert latest(s3_store, "by-shell") in good.stdout
-    command.extend(["--lineage", "no-equals-sign"])
-    bad = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    command.extend(["--board", str(model / "config.json")])
+    bad = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert bad.returncode == 2
-    assert bad.stderr == "finist: --lineage no-equals-sign: write it as KEY=VALUE.\n"
+    assert bad.stderr == (
+        f"finist: {model / 'config.json'} holds no Board (baseline: Field required); run the step "
+        "that writes it again.\n"
+    )
