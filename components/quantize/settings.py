@@ -1,9 +1,9 @@
 """Settings of quantization: a recipe's `quantize:` section, or a file of recipes/."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationInfo, field_validator
 
 RECIPES = Path(__file__).with_name("recipes")
 COMPUTE_CAPABILITY = {"A100": 8.0, "L40S": 8.9, "H100": 9.0, "H200": 9.0}
@@ -19,14 +19,16 @@ class QuantizeSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    gpu: str = "A100"
+    """The GPU that will serve it; decides which number formats make sense."""
     scheme: Literal["w4a16", "w8a8"]
     """`w4a16`: 4-bit integer weights in groups, 16-bit arithmetic: a quarter of the memory, fastest
     for few requests at once. `w8a8`: 8-bit integer weights (a scale for each output channel) and
     activations (a scale for each token, found as they come): half the memory, INT8 arithmetic,
     fastest for many requests at once."""
     algorithm: Literal["gptq", "awq", "rtn"] = "gptq"
-    """`gptq` (Frantar et al., 2022) makes up for each column's rounding in the next ones, `awq` (Lin
-    et al., 2023; w4a16 only) scales up the channels that matter, `rtn` rounds to the nearest."""
+    """`gptq` (Frantar et al., 2022) makes up for each column's rounding in the next ones, `awq`
+    (Lin et al., 2023; w4a16 only) scales up channels that matter, `rtn` rounds to the nearest."""
     group_size: PositiveInt = 128
     """w4a16: input channels that share a scale. It must divide each layer's input width; vLLM's
     kernels have 32, 64 and 128."""
@@ -44,23 +46,22 @@ class QuantizeSettings(BaseModel):
     offload: Literal["cpu", "disk"] = "cpu"
     """Where the weights wait while one decoder layer at a time is on the GPU: host memory, or what
     does not fit there on the disk."""
-    gpu: str = "A100"
-    """The GPU that will serve it; decides which number formats make sense."""
     seed: int = 0
     """Decides which dialogues are taken."""
 
-    @model_validator(mode="before")
+    @field_validator("scheme", mode="before")
     @classmethod
-    def _no_fp8(cls, content: Any) -> Any:
-        if isinstance(content, dict) and str(content.get("scheme", "")).lower().startswith("fp8"):
-            raise ValueError(_fp8_refusal(str(content.get("gpu", "A100"))))
-        return content
+    def _no_fp8(cls, scheme: Any, info: ValidationInfo) -> Any:
+        if isinstance(scheme, str) and scheme.lower().startswith("fp8"):
+            raise ValueError(_fp8_refusal(str(info.data.get("gpu"))))
+        return scheme
 
-    @model_validator(mode="after")
-    def _algorithm_fits(self) -> Self:
-        if self.algorithm == "awq" and self.scheme != "w4a16":
-            raise ValueError("awq is for 4-bit weights: take gptq with w8a8, or w4a16 with awq")
-        return self
+    @field_validator("algorithm")
+    @classmethod
+    def _algorithm_fits(cls, algorithm: str, info: ValidationInfo) -> str:
+        if algorithm == "awq" and info.data.get("scheme") == "w8a8":
+            raise ValueError("awq is for 4-bit weights: take gptq with w8a8, or awq with w4a16")
+        return algorithm
 
 
 def _fp8_refusal(gpu: str) -> str:
