@@ -170,7 +170,7 @@ def request_key(
     Args:
         model: The model's name, or better, what tells its weights apart from others of that name.
         messages: The conversation as sent, hence the prompt with its version.
-        asking: Tokens, temperature, log-probabilities and the schema of the reply.
+        asking: Tokens, temperature, log-probabilities, the schema of the reply, extra fields.
         sample: Tells apart requests that are equal otherwise: the number of a sample, a seed.
         role: Tells apart two uses of one model that share a journal.
 
@@ -180,6 +180,8 @@ def request_key(
     how: list[object] = [asking.max_tokens, asking.temperature, asking.top_logprobs]
     if asking.reply_schema:  # left out otherwise, so that older journals keep their keys
         how.append(asking.reply_schema)
+    if asking.extra:
+        how.append(asking.extra)
     turns = [(turn.role, turn.content) for turn in messages]
     content = json.dumps([role, model, turns, how, sample], ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()

@@ -76,6 +76,8 @@ class Asking(Frozen):
     reply_schema: dict[str, JsonValue] | None = None
     """JSON Schema that the server binds the reply to (structured output); None for free text. A
     server that cannot do so refuses the request, or leaves it out: check the reply all the same."""
+    extra: dict[str, JsonValue] | None = None
+    """What the server knows beyond OpenAI's API, for example vLLM's `ignore_eos`."""
 
 
 class Token(Frozen):
@@ -311,6 +313,7 @@ async def _receive(
         logprobs=True if top else openai.omit,
         top_logprobs=top or openai.omit,
         response_format=_response_format(asking.reply_schema) or openai.omit,
+        extra_body=asking.extra,
     )
     stream.open, stream.retries = True, raw.retries_taken
     async with raw.parse(to=openai.AsyncStream[object]) as chunks:

@@ -62,7 +62,7 @@ def render(board: Leaderboard, content: PageContent) -> str:
     contenders = content.contenders
     baseline = contenders[0]
     candidate = next(rows for rows in contenders if rows[0].contender == board.candidate)
-    return _template().render(
+    return template("report.html.jinja").render(
         board=board,
         ours=board.standing(board.candidate),
         base=board.standing(board.baseline),
@@ -78,6 +78,27 @@ def render(board: Leaderboard, content: PageContent) -> str:
         links=content.links,
         charts=_charts(board, content, candidate),
     )
+
+
+def template(name: str) -> jinja2.Template:
+    """Loads a page of `templates/`, which must be given all that it shows.
+
+    Args:
+        name: The file's name.
+
+    Returns:
+        The template; it escapes what it is given.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f}%"
+    environment.filters["p_value"] = lambda p: f"p < {SURE}" if p < SURE else f"p = {p:.3f}"
+    return environment.get_template(name)
 
 
 def _looks(board: Leaderboard) -> dict[str, Look]:
@@ -100,16 +121,3 @@ def _charts(
         "criteria": criteria_chart(board, drawn),
     }
     return {name: Markup(chart) for name, chart in charts.items()}
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f}%"
-    environment.filters["p_value"] = lambda p: f"p < {SURE}" if p < SURE else f"p = {p:.3f}"
-    return environment.get_template("report.html.jinja")

@@ -72,7 +72,8 @@ class Recovery(Frozen):
     @property
     def size(self) -> float:
         """How many times smaller the weights are."""
-        return self.quantization.bytes_before / self.quantization.bytes_after
+        before, after = self.quantization.sizes
+        return before / after
 
     @property
     def lowest(self) -> Recovered | None:
