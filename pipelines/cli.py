@@ -16,6 +16,7 @@ from rich.table import Table
 from components.core import command_line
 from components.core.errors import MissingModelError
 from components.train.planner.__main__ import plan
+from pipelines import models_command
 from pipelines.local.state import REPOSITORY
 
 app = typer.Typer(
@@ -34,6 +35,8 @@ BaseModel = Annotated[
 
 
 app.command()(plan)
+app.add_typer(models_command.app, name="models")
+app.command()(models_command.mirror)
 
 
 @app.command()

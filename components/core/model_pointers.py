@@ -67,7 +67,9 @@ def parse_pointer(where: str, content: object | None) -> Pointer | None:
     try:
         return None if content is None else Pointer.model_validate(content)
     except ValidationError as error:
-        raise IntegrityError(f"{where} is no pointer; promote a version to write it anew.") from error
+        raise IntegrityError(
+            f"{where} is no pointer; promote a version to write it anew."
+        ) from error
 
 
 def fixed(settings: StoreSettings, uri: str) -> str:
@@ -75,8 +77,8 @@ def fixed(settings: StoreSettings, uri: str) -> str:
 
     Args:
         settings: The store.
-        uri: The address of a model: `s3://bucket/models/<name>/<latest|production|canary>`, or any
-            other, which is given back as it is.
+        uri: The address of a model: `s3://bucket/models/<name>/<latest|production|canary>`, or
+            anything else, which is given back as it is: a version, a folder, a hub id.
 
     Returns:
         The version's address, in the same bucket: a copy of the bucket may have another name.
@@ -85,6 +87,8 @@ def fixed(settings: StoreSettings, uri: str) -> str:
         MissingModelError: The name stands for nothing.
         StorageError: The store is away or refuses.
     """
+    if not uri.startswith("s3://"):
+        return uri
     place = store.parse_uri(uri)
     moving = _MOVING.fullmatch(place.prefix)
     if not moving:

@@ -13,23 +13,28 @@ def deploy(
     storage_uri: str,
     served_model_name: str,
     profile: str,
-) -> NamedTuple("Outputs", endpoint=str):  # type: ignore[valid-type]
+) -> NamedTuple("Outputs", endpoint=str, model_uri=str):  # type: ignore[valid-type]
     """Starts a model server and waits until it answers.
 
     Args:
         name: Name of the InferenceService.
-        storage_uri: Where the weights are, `s3://...`.
+        storage_uri: Where the weights are, `s3://...`; `s3://bucket/models/<name>/production`
+            and its like mean the version that they stand for now.
         served_model_name: The name that clients write into `model`.
         profile: A file of `profiles/`: `laptop` or `a100x4`.
 
     Returns:
         endpoint: URL of its OpenAI API, with `/v1`.
+        model_uri: Where the weights are, a version in any case.
     """
+    from components.core.model_pointers import fixed
+    from components.core.settings import StoreSettings
     from components.deploy.apply import deploy_model
     from components.deploy.settings import model_server, read_profile
 
-    server = model_server(name, storage_uri, served_model_name)
-    return (deploy_model(server, read_profile(profile)),)
+    address = fixed(StoreSettings(), storage_uri)
+    server = model_server(name, address, served_model_name)
+    return (deploy_model(server, read_profile(profile)), address)
 
 
 @dsl.component(base_image=image("base"), install_kfp_package=False)

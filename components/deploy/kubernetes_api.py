@@ -108,6 +108,20 @@ def look(api: client.ApiClient, content: dict[str, Any]) -> Progress:
     return _reason(status, pods)
 
 
+def list_objects(api: client.ApiClient, namespace: str) -> list[dict[str, Any]]:
+    """Lists the InferenceServices of a namespace.
+
+    Args:
+        api: The connection.
+        namespace: Where.
+
+    Raises:
+        DeployError: The API refuses.
+    """
+    path = _path("", namespace).rstrip("/")
+    return cast("list[dict[str, Any]]", _call(api, path, "GET")["items"])
+
+
 def _path(name: str, namespace: str) -> str:
     return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}/{name}"
 

@@ -36,8 +36,8 @@ def publish(
 
     `python -m components.publish out/merged --name finist-assistant`
 
-    `python -m components.publish out/merged --name finist-assistant --base-model smollm2-135m-instruct
-    --board report/summary.json --recipe my-recipe.yaml`
+    `python -m components.publish out/merged --name finist-assistant
+    --base-model smollm2-135m-instruct --board report/summary.json --recipe my-recipe.yaml`
     """  # noqa: D412
     from components.core.recipes import read_mapping
     from components.core.settings import StoreSettings

@@ -23,8 +23,12 @@ def upload(model: Input[Model], name: str) -> NamedTuple("Outputs", candidate_ur
 def publish(
     candidate_uri: str,
     base_model: str,
-    recipes: dict,  # type: ignore[type-arg]
     run: str,
+    data_recipe: dict,  # type: ignore[type-arg]
+    subset: dict,  # type: ignore[type-arg]
+    sft_recipe: dict,  # type: ignore[type-arg]
+    orpo_recipe: dict,  # type: ignore[type-arg]
+    quantize_recipe: dict,  # type: ignore[type-arg]
     board: Input[Artifact] | None = None,
     recovery: Input[Artifact] | None = None,
     data_card: Input[Artifact] | None = None,
@@ -36,8 +40,12 @@ def publish(
     Args:
         candidate_uri: What `upload` gave.
         base_model: Name or address of the model that was trained, for licence and lineage.
-        recipes: Whatever the run was started with, by name.
-        run: Id of the pipeline run, `dsl.PIPELINE_JOB_ID_PLACEHOLDER`.
+        run: Id of the pipeline run.
+        data_recipe: What the run was started with; so are the next ones. Empty: no such stage.
+        subset: See `data_recipe`.
+        sft_recipe: See `data_recipe`.
+        orpo_recipe: See `data_recipe`.
+        quantize_recipe: See `data_recipe`.
         board: JSON of the leaderboard.
         recovery: JSON of the recovery report, where the model is quantized.
         data_card: JSON of the data card.
@@ -51,8 +59,16 @@ def publish(
     from components.publish.evidence import read_evidence
     from components.publish.publish import publish_candidate
 
+    recipes = {"data": data_recipe, "subset": subset, "sft": sft_recipe}
+    recipes |= {"orpo": orpo_recipe, "quantize": quantize_recipe}
     files = {"board": board, "recovery": recovery, "data_card": data_card}
     paths = {name: file.path for name, file in files.items() if file}
-    simulated = {"emulated_baseline": emulated_baseline, "judge_described": judge_described}
-    evidence = read_evidence(base_model, recipes, run, paths, **simulated)
+    evidence = read_evidence(
+        base_model,
+        recipes,
+        run,
+        paths,
+        emulated_baseline=emulated_baseline,
+        judge_described=judge_described,
+    )
     return (publish_candidate(StoreSettings(), candidate_uri, evidence).uri,)

@@ -26,6 +26,8 @@ class Base(BaseModel):
 
     name: str
     address: str
+    version: str = ""
+    """Of one that was published or mirrored here."""
     licence: str = ""
     source: Source | None = None
     """Of one that was mirrored."""
@@ -125,10 +127,24 @@ def read_lineage(settings: StoreSettings, uri: str) -> Lineage | None:
 def _base(settings: StoreSettings, address: str) -> Base:
     """The base model, with what its own lineage says when it was published or mirrored here."""
     name = address.rstrip("/").rsplit("/", 1)[-1]
-    own = read_lineage(settings, address) if address.startswith("s3://") else None
+    own = _own_lineage(settings, address)
     if own is None:
         return Base(name=name, address=address)
-    return Base(name=own.name, address=address, licence=own.licence, source=own.source)
+    return Base(
+        name=own.name,
+        address=address,
+        version=own.version,
+        licence=own.licence,
+        source=own.source,
+    )
+
+
+def _own_lineage(settings: StoreSettings, address: str) -> Lineage | None:
+    """Of a model in the store, or of a folder that came from there."""
+    if address.startswith("s3://"):
+        return read_lineage(settings, address)
+    beside = Path(address) / LINEAGE
+    return Lineage.model_validate_json(beside.read_bytes()) if beside.is_file() else None
 
 
 def code_version() -> tuple[str, bool]:

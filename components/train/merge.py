@@ -13,6 +13,8 @@ from components.train.adapted_model import load_adapted
 
 TOLERANCE = 1e-3
 """Largest difference of float32 logits, relative to their largest magnitude."""
+LICENCES = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*")
+"""Texts that must stay with weights and with what is made of them."""
 
 
 def merge(base: Path, adapter: Path, merged: Path) -> float:
@@ -56,17 +58,19 @@ def _logits(model: torch.nn.Module) -> Tensor:
 
 
 def save_model(model: PreTrainedModel, base: Path, merged: Path) -> None:
-    """Writes a model in bfloat16 with the tokenizer and chat template of another.
+    """Writes a model in bfloat16 with the tokenizer, chat template and licence texts of another.
 
     Args:
         model: The model; its type is changed in place.
-        base: The folder that has tokenizer and chat template.
+        base: The folder that has them.
         merged: Where the checkpoint goes; it appears whole or not at all.
     """
     partial = merged.with_name(merged.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.to(torch.bfloat16).save_pretrained(partial)
     AutoTokenizer.from_pretrained(base).save_pretrained(partial)
-    shutil.copyfile(base / "chat_template.jinja", partial / "chat_template.jinja")
+    texts = (path for pattern in LICENCES for path in base.glob(pattern))
+    for path in (base / "chat_template.jinja", *texts):
+        shutil.copyfile(path, partial / path.name)
     shutil.rmtree(merged, ignore_errors=True)
     os.replace(partial, merged)

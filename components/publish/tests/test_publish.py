@@ -10,6 +10,7 @@ from kfp.dsl import Model
 from components.core import s3_client, store
 from components.core.download import download_directory
 from components.core.errors import BadInputError, MissingModelError, StorageError
+from components.core.model_pointers import read_pointer
 from components.core.settings import StoreSettings
 from components.core.verify import verify_directory
 from components.publish import fingerprint
@@ -17,6 +18,7 @@ from components.publish.candidate import upload_candidate
 from components.publish.component import publish as publish_face
 from components.publish.component import upload
 from components.publish.evidence import Evidence
+from components.publish.lineage import read_lineage
 from components.publish.model_files import INDEX, only_model, weight_files
 from components.publish.publish import latest, publish_candidate
 from components.publish.tests.conftest import Publish
@@ -175,11 +177,12 @@ def test_the_kfp_face_gives_the_address(
         candidate, base_model="smollm2-135m-instruct", recipes={"sft": {"epochs": 1}}, run="17"
     )
     assert outputs[0] == latest(s3_store, "by-face")
-    lineage = store.get_json(s3_store, f"{outputs[0]}/lineage.json")
-    assert lineage["recipes"] == {"sft": {"epochs": 1}}
-    assert lineage["run"] == "17" and lineage["candidate"] == candidate
-    pointer = store.get_json(s3_store, f"s3://{s3_store.bucket}/models/by-face/latest.json")
-    assert pointer["moved_by"] == "run 17"
+    lineage = read_lineage(s3_store, outputs[0])
+    assert lineage
+    assert lineage.recipes == {"sft": {"epochs": 1}}
+    assert lineage.run == "17" and lineage.candidate == candidate
+    pointer = read_pointer(s3_store, s3_store.bucket, "by-face", "latest")
+    assert pointer and pointer.moved_by == "run 17"
 
 
 def test_the_shell_face_gives_the_address_or_one_sentence(

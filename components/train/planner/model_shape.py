@@ -114,7 +114,8 @@ def load_shape(model: str) -> ModelShape:
     Args:
         model: A `config.json`, a folder that holds one, or a name that `known_models` gives, also
             at the end of a hub id (`meta-llama/Llama-3.1-8B-Instruct`) or an `s3://` address; an
-            address that ends in another name is asked for its `config.json`.
+            address that ends in another name, a version or `latest`, is asked for its
+            `config.json`.
 
     Returns:
         The shape.
@@ -122,6 +123,7 @@ def load_shape(model: str) -> ModelShape:
     Raises:
         BadInputError: There is no such model or file, or the file is no JSON object.
         RecipeError: The file lacks a key, or describes no Llama.
+        MissingModelError: `latest` stands for nothing.
         StorageError: The store does not answer.
     """
     path = _local_config(model)
@@ -148,9 +150,10 @@ def _local_config(model: str) -> Path:
 
 def _stored_config(model: str) -> tuple[str, dict[str, Any]]:
     from components.core import store  # boto3 takes a second to import
+    from components.core.model_pointers import fixed
     from components.core.settings import StoreSettings
 
-    place = f"{model.rstrip('/')}/config.json"
+    place = f"{fixed(StoreSettings(), model.rstrip('/'))}/config.json"
     content = store.get_json(StoreSettings(), place)
     if not isinstance(content, dict):
         raise BadInputError(f"There is no {place} that holds a JSON object: is {model} a model?")
