@@ -7,6 +7,7 @@ SHELL := bash
 PYTHON ?= python3.11
 VENV := .venv
 SERVE := .venv-serve
+QUANTIZE := .venv-quantize
 DEEPEVAL := .venv-deepeval
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
@@ -19,23 +20,25 @@ FILES := images/dev/requirements-files.txt
 DEEPSPEED := images/train/requirements-deepspeed.txt
 TORCH := images/torch.in images/install_torch.sh
 
-.PHONY: help install demo demo-full test test-fast lint format bench deepeval lock clean distclean
+.PHONY: help install install-quantize demo demo-full test test-fast lint format bench deepeval lock clean distclean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed $(SERVE)/.installed ## both environments, from the locks (no-op when unchanged)
+
+install-quantize: $(QUANTIZE)/.installed ## the environment of llm-compressor, whose pins fit no other set
 
 demo: install ## the whole loop on this machine: train, publish, serve, evaluate, report
 	$(BIN)/finist demo
 
-demo-full: install ## the demo with its heavier stages: ORPO and distillation
+demo-full: install install-quantize ## the demo with its heavier stages: ORPO, distillation, quantization
 	$(BIN)/finist demo --recipe smollm2-135m-laptop-full
 
-test: install lint ## linters, types and every test (what CI runs)
+test: install install-quantize lint ## linters, types and every test (what CI runs)
 	$(BIN)/python -m pytest
 
-test-fast: install ## every test that needs neither vLLM nor minutes
+test-fast: install install-quantize ## every test that needs neither vLLM nor minutes
 	$(BIN)/python -m pytest -m "not slow"
 
 lint: $(VENV)/.installed ## ruff, mypy --strict, import contracts
@@ -62,7 +65,7 @@ clean: ## stop the stack; forget runs, models and caches
 	find components pipelines tests -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## also the environments
-	rm -rf $(VENV) $(SERVE) $(DEEPEVAL) finist.egg-info
+	rm -rf $(VENV) $(SERVE) $(QUANTIZE) $(DEEPEVAL) finist.egg-info
 
 # ---------------------------------------------------------------- environments
 $(UV):
@@ -86,6 +89,14 @@ $(SERVE)/.installed: images/serve/requirements.txt $(TORCH) | $(UV)
 	images/install_torch.sh $(VENV) $(SERVE)
 	$(UV) pip install --python $(SERVE)/bin/python --compile-bytecode --no-deps --require-hashes \
 		-r images/serve/requirements.txt
+	touch $@
+
+$(QUANTIZE)/.installed: images/quantize/requirements.txt $(TORCH) | $(UV)
+	rm -f $@
+	if [[ ! -x $(QUANTIZE)/bin/python ]]; then $(UV) venv --quiet --python $(PYTHON) $(QUANTIZE); fi
+	images/install_torch.sh $(VENV) $(QUANTIZE)
+	$(UV) pip install --python $(QUANTIZE)/bin/python --compile-bytecode --no-deps --require-hashes \
+		-r images/quantize/requirements.txt
 	touch $@
 
 $(DEEPEVAL)/.installed: images/deepeval/requirements.txt | $(UV)

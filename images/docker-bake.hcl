@@ -24,7 +24,7 @@ variable "REVISION" {
 }
 
 variable "TORCH_BUILD" {
-  description = "Build of torch in the training image: empty for the index's own (CUDA), or +cpu, +cu128 ..."
+  description = "Build of torch in the images that compute: empty for the index's own (CUDA), or +cpu, +cu128 ..."
   default     = ""
 }
 
@@ -39,7 +39,7 @@ group "default" {
 
 target "image" {
   name       = set
-  matrix     = { set = ["base", "train", "evaluate", "app", "serve"] }
+  matrix     = { set = ["base", "train", "evaluate", "quantize", "app", "serve"] }
   context    = "."
   dockerfile = set == "serve" ? "images/serve/Dockerfile" : "images/Dockerfile"
   tags       = ["${REGISTRY}/${set}:${TAG}"]
@@ -48,7 +48,7 @@ target "image" {
     SET         = set == "serve" ? null : set
     VERSION     = TAG
     REVISION    = REVISION
-    TORCH_BUILD = set == "train" ? TORCH_BUILD : null
+    TORCH_BUILD = contains(["train", "quantize"], set) ? TORCH_BUILD : null
   }
   secret = PIP_CONF == "" ? [] : ["id=pip.conf,src=${PIP_CONF}"]
   attest = ["type=sbom", "type=provenance,mode=max"]

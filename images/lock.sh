@@ -34,6 +34,8 @@ done
 
 compile serve/requirements.in --constraints torch.in "${hashed[@]}" \
     --output-file serve/requirements.txt "$@"
+compile quantize/requirements.in --constraints torch.in "${hashed[@]}" \
+    --output-file quantize/requirements.txt "$@"
 compile deepeval/requirements.in "${hashed[@]}" --output-file deepeval/requirements.txt "$@"
 for extra in dev/requirements-files train/requirements-deepspeed; do
     compile "$extra.in" --no-deps --generate-hashes --output-file "$extra.txt" "$@"

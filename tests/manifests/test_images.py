@@ -104,7 +104,7 @@ def test_it_installs_its_own_lock_with_hashes(dependency_set: str) -> None:
 
 def test_only_sets_that_need_it_install_torch() -> None:
     with_torch = {name for name in images.SETS if "torch.in" in str(instructions(name))}
-    assert with_torch == {"train", "serve"}
+    assert with_torch == {"train", "quantize", "serve"}
 
 
 def test_every_lock_is_in_its_image() -> None:
