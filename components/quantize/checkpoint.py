@@ -14,8 +14,6 @@ from compressed_tensors import ModelCompressor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils.quantization_config import CompressedTensorsConfig
 
-from components.core.errors import QuantizationError
-
 KEPT = (
     *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt"),
     *("chat_template.jinja", "generation_config.json"),
@@ -55,26 +53,22 @@ def decompress(source: Path, out: Path) -> None:
     Args:
         source: The folder of a compressed-tensors checkpoint.
         out: Where the dense checkpoint goes; it appears whole or not at all.
-
-    Raises:
-        QuantizationError: The checkpoint is not a compressed-tensors one.
     """
     config = AutoConfig.from_pretrained(source)
-    quantization = getattr(config, "quantization_config", None)
-    if not isinstance(quantization, dict) or quantization["quant_method"] != "compressed-tensors":
-        raise QuantizationError(
-            f"{source} is not quantized (its config.json has no quantization_config of "
-            "compressed-tensors); serve it as it is."
-        )
+    kind = config.quantization_config["format"]
+    with torch.device("meta"):
+        names = AutoModelForCausalLM.from_config(config).state_dict().keys()
     model = AutoModelForCausalLM.from_pretrained(
         source,
         dtype=torch.float32,
         quantization_config=CompressedTensorsConfig(dequantize=True),
     )
+    # Packing left shapes behind, which a dense model has no place for.
+    weights = {name: tensor for name, tensor in model.state_dict().items() if name in names}
     with _whole_folder(source, out) as partial:
-        model.save_pretrained(partial, max_shard_size=SHARD)
+        model.save_pretrained(partial, state_dict=weights, max_shard_size=SHARD)
         (partial / "README.md").write_text(
-            f"The weights of a quantized checkpoint ({quantization['format']}), dequantized to "
+            f"The weights of a quantized checkpoint ({kind}), dequantized to "
             "float32: for machines whose vLLM has no kernel for that format. Answers are those of "
             "the quantized weights; size and speed are not.\n",
             encoding="utf-8",

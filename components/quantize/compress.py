@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
+from components.core.errors import QuantizationError
 from components.core.json_lines import read_jsonl
 from components.core.schemas import Dialogue
 from components.quantize import modifiers
@@ -56,7 +57,7 @@ def compress(model: Path, rows: Path | None, settings: QuantizeSettings, out: Pa
 
     Raises:
         DoesNotFitError: The GPU is too small for one layer.
-        QuantizationError: No calibration row fits.
+        QuantizationError: No calibration row fits, or AWQ is asked for without a GPU.
         RecipeError: The settings do not fit the model.
     """
     findings = _Findings()
@@ -85,6 +86,11 @@ def compress(model: Path, rows: Path | None, settings: QuantizeSettings, out: Pa
 
 def _check(folder: Path, settings: QuantizeSettings) -> None:
     """Refuses what will not work before any weight is read."""
+    if settings.algorithm == "awq" and not torch.cuda.is_available():
+        # It pins memory for copies to a GPU, whether there is one or not.
+        raise QuantizationError(
+            "llm-compressor's AWQ runs on a GPU only and there is none; take `algorithm: gptq`."
+        )
     config = AutoConfig.from_pretrained(folder)
     with torch.device("meta"):
         hollow = AutoModelForCausalLM.from_config(config)
@@ -173,7 +179,9 @@ def _oneshot(
         {"input_ids": torch.tensor([ids]), "position_ids": torch.tensor([positions])}
         for ids, positions in batches
     ]
-    data = DataLoader(rows, batch_size=None, shuffle=False) if rows else None  # type: ignore[arg-type]
+    data: DataLoader[Any] | None = None
+    if rows:
+        data = DataLoader(rows, batch_size=None, shuffle=False)  # type: ignore[arg-type]
     oneshot(model=model, dataset=data, recipe=recipe, **{"pipeline": "sequential"} | options)
 
 
@@ -181,4 +189,8 @@ def _oneshot(
 def _bar(name: str, total: int) -> Iterator[Callable[[], None]]:
     """Shows progress on stderr; gives what to call after each step."""
     with tqdm(total=total, desc=name, disable=False) as bar:
-        yield lambda: bar.update() and None
+
+        def step() -> None:
+            bar.update()
+
+        yield step

@@ -73,8 +73,9 @@ def weight_error(layer: nn.Linear) -> float:
     Args:
         layer: With llm-compressor's scales.
     """
-    args = layer.quantization_scheme.weights
-    rounded = fake_quantize(layer.weight, layer.weight_scale, layer.weight_zero_point, args)
+    attached: Any = layer
+    scale, zero = attached.weight_scale, attached.weight_zero_point
+    rounded = fake_quantize(layer.weight, scale, zero, attached.quantization_scheme.weights)
     return float((rounded - layer.weight).square().sum() / layer.weight.square().sum())
 
 
@@ -113,7 +114,7 @@ class _Gptq(GPTQModifier):
     _note: Note = PrivateAttr()
     _nearest: list[str] = PrivateAttr(default_factory=list)
 
-    def compress_module_list(self, module_list: list[nn.Module]) -> None:
+    def compress_module_list(self, module_list: list[nn.Linear]) -> None:
         for batch in assign_batches(module_list, self.batched_quantization, self.block_size):
             before = [(layer.weight.detach().clone(), self._hessians[layer]) for layer in batch]
             super().compress_module_list(batch)
@@ -127,7 +128,7 @@ class _Gptq(GPTQModifier):
 
 
 @torch.no_grad()
-def _output_error(layer: nn.Module, weight: Tensor, hessian: Tensor) -> float:
+def _output_error(layer: nn.Linear, weight: Tensor, hessian: Tensor) -> float:
     """tr(D H D^T) / tr(W H W^T), D the change of W and H the inputs' second moments.
 
     Args:

@@ -1,9 +1,10 @@
 """Quantizes a checkpoint, and turns a quantized one back into plain numbers."""
 
+import json
 import tempfile
 from pathlib import Path
 
-from components.core.errors import MissingModelError
+from components.core.errors import MissingModelError, QuantizationError
 from components.core.json_lines import write_jsonl
 from components.core.whole_files import write_text
 from components.prepare.subset import Subset
@@ -14,6 +15,7 @@ from components.quantize.results import Quantization
 from components.quantize.settings import QuantizeSettings
 
 NEEDED = ("config.json", "tokenizer.json", "chat_template.jinja")
+METHOD = "compressed-tensors"
 
 
 def quantize(
@@ -61,6 +63,12 @@ def decompress(model: Path, out: Path) -> None:
         QuantizationError: There is no quantize environment, or the checkpoint is not quantized.
     """
     _check_model(model)
+    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    if config.get("quantization_config", {}).get("quant_method") != METHOD:
+        raise QuantizationError(
+            f"{model} is not quantized (its config.json has no quantization_config of {METHOD}); "
+            "serve it as it is."
+        )
     run_job(Job(model=model.absolute(), out=out.absolute()))
 
 
