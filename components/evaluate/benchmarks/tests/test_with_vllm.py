@@ -1,17 +1,23 @@
-"""Against the real vLLM: it weighs texts as the model's own probabilities say."""
+"""Against the real vLLM: it weighs texts as the model's own probabilities say.
+
+Recovery's losses are checked here too, beside the benchmarks', since a server takes long to start.
+"""
 
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import pytest
 
 from components.core.errors import DeployError
+from components.core.json_lines import write_jsonl
 from components.core.llm import Endpoint
+from components.core.schemas import Dialogue
 from components.evaluate.benchmarks.finance_tasks import (
     ChoiceDocument,
     choice_documents,
@@ -19,8 +25,11 @@ from components.evaluate.benchmarks.finance_tasks import (
 )
 from components.evaluate.benchmarks.harness import run_benchmarks
 from components.evaluate.benchmarks.settings import BenchmarkSettings
+from components.evaluate.recovery.measure import measure_served
+from components.evaluate.recovery.settings import ServedSettings
 from components.prepare.subset import Subset
 from components.train.tiny_model import write_tiny_model
+from components.train.tokenized_dialogues import IGNORED, ids_and_labels
 from pipelines.local import inference
 from pipelines.local.launch import Launch
 from pipelines.local.ports import free_ports
@@ -29,21 +38,70 @@ from pipelines.local.vllm import serve_python, this_cpu, vllm_launch
 QUESTIONS = 12
 
 
-@pytest.mark.slow
-def test_options_weigh_what_the_model_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FINIST_HOME", str(tmp_path / "home"))
+class Served(NamedTuple):
+    """A model of random weights, and the server that has it."""
+
+    endpoint: Endpoint
+    folder: Path
+    documents: list[ChoiceDocument]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
     documents = choice_documents(read_dialogues(None), Subset(), QUESTIONS, seed=0)
     texts = [text for document in documents for text in (document.question, *document.options)]
-    model = write_tiny_model(tmp_path / "tiny", texts)
+    model = write_tiny_model(folder / "tiny", texts)
+    with vllm(model, folder / "vllm.log") as url:
+        yield Served(Endpoint(base_url=url, model="tiny"), model, documents)
+
+
+@pytest.mark.slow
+def test_options_weigh_what_the_model_says(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINIST_HOME", str(tmp_path / "home"))
     settings = BenchmarkSettings(benchmarks=("bank_choice", "bank_facts"), questions=QUESTIONS)
-    with vllm(model, tmp_path / "vllm.log") as url:
-        endpoint = Endpoint(base_url=url, model="tiny")
-        results = run_benchmarks(endpoint, model, settings, tmp_path / "out.json")
+    results = run_benchmarks(served.endpoint, served.folder, settings, tmp_path / "out.json")
     choice, facts = results.tasks
-    expected = own_scores(model, documents)
+    expected = own_scores(served.folder, served.documents)
     assert choice.scores == expected
     assert len(set(expected.values())) == 2
     assert facts.n == QUESTIONS
+
+
+@pytest.mark.slow
+def test_the_served_loss_is_the_models_own(served: Served, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "test.jsonl", read_dialogues(None)[:60])
+    settings = ServedSettings(
+        dialogues=QUESTIONS, max_length=500, concurrency=(1, 4), output_tokens=8
+    )
+    out = tmp_path / "figures.json"
+    found = measure_served(served.endpoint, served.folder, tmp_path / "test.jsonl", out, settings)
+    assert len(found.dialogues) == QUESTIONS
+    by_id = {each.dialogue_id: each for each in read_dialogues(tmp_path / "test.jsonl")}
+    own = own_losses(served.folder, [by_id[one.dialogue_id] for one in found.dialogues])
+    for one, (nats, tokens) in zip(found.dialogues, own, strict=True):
+        assert one.tokens == tokens
+        assert one.nats / tokens == pytest.approx(nats / tokens, abs=1e-3)
+    assert [load.output_tokens for load in found.loads] == [32, 64]
+
+
+def own_losses(folder: Path, dialogues: Sequence[Dialogue]) -> list[tuple[float, int]]:
+    """Cross-entropy and number of the answers' tokens, by the training's own labels, in float32."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    found = []
+    for dialogue in dialogues:
+        ids, labels = (torch.tensor(each) for each in ids_and_labels(dialogue.turns, tokenizer))
+        with torch.no_grad():
+            logits = model(ids[None]).logits[0, :-1]
+        loss = torch.nn.functional.cross_entropy(logits, labels[1:], reduction="sum")
+        found.append((float(loss), int((labels[1:] != IGNORED).sum())))
+    return found
 
 
 def own_scores(folder: Path, documents: list[ChoiceDocument]) -> dict[str, float]:

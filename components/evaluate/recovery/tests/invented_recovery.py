@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 from components.core.json_lines import write_jsonl
+from components.core.schemas import Answer
 from components.core.whole_files import write_text
 from components.evaluate.recovery.quantization import Quantization
 from components.evaluate.recovery.report import RecoveryInputs
@@ -77,7 +78,7 @@ def quantization() -> Quantization:
     )
 
 
-def answers(contender: str, wrong: int, score: float) -> list[invented.Answer]:
+def answers(contender: str, wrong: int, score: float) -> list[Answer]:
     """Judged answers to 200 questions, the first of them wrong."""
     rows = [invented.answer(n, contender, n >= wrong) for n in range(200)]
     return [
