@@ -14,6 +14,18 @@ from components.quantize.job import FAILURE, JOB, RESULT, Failure, Job
 CODE = Path(__file__).parents[2]
 """The folder that holds `components`."""
 WORKER = "components.quantize.worker"
+SWITCHES = {
+    "PYTHONSAFEPATH": "1",
+    "PYTHONWARNINGS": "ignore",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "LLM_COMPRESSOR_LOG_LEVEL": "ERROR",
+    "TQDM_DISABLE": "1",
+}
+"""Nothing is fetched, nothing is sent; our own progress bars are shown, not the libraries'."""
 
 
 def quantize_python() -> Path:
@@ -66,21 +78,6 @@ def run_job(job: Job) -> bytes:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing is fetched, nothing is sent; progress is shown by our own bars."""
     # Threads that spin while they wait slow down whatever else runs: a laptop serves beside this.
-    return (
-        {"OMP_WAIT_POLICY": "PASSIVE"}
-        | os.environ
-        | {
-            "PYTHONPATH": str(CODE),
-            "PYTHONSAFEPATH": "1",
-            "PYTHONWARNINGS": "ignore",
-            "HF_HUB_OFFLINE": "1",
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            "DO_NOT_TRACK": "1",
-            "TOKENIZERS_PARALLELISM": "false",
-            "TRANSFORMERS_VERBOSITY": "error",
-            "LLM_COMPRESSOR_LOG_LEVEL": "ERROR",
-            "TQDM_DISABLE": "1",
-        }
-    )
+    waiting = {"OMP_WAIT_POLICY": "PASSIVE"}
+    return waiting | os.environ | SWITCHES | {"PYTHONPATH": str(CODE)}
