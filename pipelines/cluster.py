@@ -6,7 +6,7 @@ compiled for a cluster.
 
 from functools import partial
 
-from kfp import kubernetes
+from kfp import dsl, kubernetes
 
 from components.core.cluster import (
     DATA_KEYS,
@@ -27,11 +27,13 @@ def place(settings: ClusterSettings | None = None) -> Place:
     """
     cluster = settings or ClusterSettings()
     return Place(
+        run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
         gpus=cluster.pool,
         every=partial(as_step, settings=cluster),
         store=partial(with_store, settings=cluster),
         data=partial(with_keys, settings=cluster),
         train=partial(as_training, settings=cluster),
+        quantize=partial(as_quantization, settings=cluster),
         server=partial(as_server, settings=cluster),
         outside=partial(with_keys, settings=cluster),
     )
@@ -120,6 +122,19 @@ def as_training(task: Task, settings: ClusterSettings) -> None:
     """
     on_gpus(task, settings.gpus, settings)
     task.set_env_variable("FINIST_CHECKPOINTS", settings.checkpoints)
+    task.set_env_variable("FINIST_HOME", TRAINING_HOME)
+    _with_amounts(task, settings.training)
+    kubernetes.set_timeout(task, settings.training_seconds)
+
+
+def as_quantization(task: Task, settings: ClusterSettings) -> None:
+    """Gives a task that quantizes one GPU, and memory for a whole model: layers take turns on it.
+
+    Args:
+        task: The task, changed in place.
+        settings: The cluster.
+    """
+    on_gpus(task, 1, settings)
     task.set_env_variable("FINIST_HOME", TRAINING_HOME)
     _with_amounts(task, settings.training)
     kubernetes.set_timeout(task, settings.training_seconds)

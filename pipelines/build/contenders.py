@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.deploy.component import deploy, remove
-from components.evaluate.component import answer, benchmark
+from components.evaluate.component import answer, benchmark, measure_served
 from components.evaluate.contenders import ContenderSettings
 from components.publish.component import upload
 from pipelines.build.place import Place, Stages, Task, server_name
@@ -24,6 +24,8 @@ class Asked:
     """The base model's artifact."""
     benchmarks: Mapping[str, Any]
     """Parameters of `benchmark` that are the same for all."""
+    served: Mapping[str, Any]
+    """Parameters of `measure_served` that are the same for all."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class Contenders:
     last: Task
     """The last step that asks a server."""
     benchmarks: Mapping[str, Any]
-    """Artifacts of `base` and `candidate`; empty where the recipe has none."""
+    """Artifacts by name, `base` among them; empty where the recipe has none."""
+    figures: Mapping[str, Any]
+    """Losses and speeds of the served model before and after quantization, by name."""
 
 
 def serve(place: Place, stages: Stages, trained: Trained, asked: Asked, after: Task) -> Contenders:
@@ -55,29 +59,31 @@ def serve(place: Place, stages: Stages, trained: Trained, asked: Asked, after: T
         The answers; the candidate is asked last.
     """
     answers: dict[str, Any] = {}
+    benchmarks: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for each in stages.contenders:
         answers[each.name], after = _outside(place, each, asked, after)
-    benchmarks: dict[str, Any] = {}
     if stages.benchmarks:
         benchmarks["base"], after = _base_benchmarks(place, asked, after)
-    others = [name for name in trained.models if name != stages.candidate]
-    for name in others:
+    for name in sorted(trained.models, key=lambda name: name == stages.candidate):
         uri = _uploaded(place, name, trained.models[name], asked)
-        answers[name], after = _for_a_while(place, name, uri, asked, after)
-    name = stages.candidate
-    uri = _uploaded(place, name, trained.models[name], asked)
-    server = _server(place, name, uri, asked).after(after)
-    answers[name], last = _answers(place, name, server, asked, uri)
-    if stages.benchmarks:
-        last = _benchmark(place, name, server, asked, uri).after(last)
-        benchmarks["candidate"] = last.outputs["results"]
-    return Contenders(answers, server, uri, last, benchmarks)
+        server = _server(place, name, uri, asked).after(after)
+        answers[name], after = _answers(place, name, server, asked, uri)
+        if stages.benchmarks and name in stages.compared:
+            after = _benchmark(place, name, server, asked, uri).after(after)
+            benchmarks[name] = after.outputs["results"]
+        if stages.quantize and name in stages.compared:
+            after = _measured(place, name, server, asked, uri).after(after)
+            figures[name] = after.outputs["figures"]
+        if name != stages.candidate:
+            after = _gone(place, name, asked).after(after)
+    return Contenders(answers, server, uri, after, benchmarks, figures)
 
 
 def _outside(place: Place, who: ContenderSettings, asked: Asked, after: Task) -> tuple[Any, Task]:
     """Asks a contender that is not trained here: somebody's endpoint, or a large prompted model."""
     if who.weights:
-        return _for_a_while(place, who.name, who.weights, asked, after, who)
+        return _for_a_while(place, who, asked, after)
     task = answer(
         contender=who.name,
         endpoint=who.base_url,
@@ -92,17 +98,12 @@ def _outside(place: Place, who: ContenderSettings, asked: Asked, after: Task) ->
 
 
 def _for_a_while(
-    place: Place,
-    name: str,
-    uri: Any,
-    asked: Asked,
-    after: Task,
-    who: ContenderSettings | None = None,
+    place: Place, who: ContenderSettings, asked: Asked, after: Task
 ) -> tuple[Any, Task]:
     """Serves a model, asks it, removes it; gives the answers and the removal."""
-    server = _server(place, name, uri, asked).after(after)
-    answers, task = _answers(place, name, server, asked, uri, who.prompt if who else "")
-    return answers, _gone(place, name, asked).after(task)
+    server = _server(place, who.name, who.weights, asked).after(after)
+    answers, task = _answers(place, who.name, server, asked, who.weights, who.prompt)
+    return answers, _gone(place, who.name, asked).after(task)
 
 
 def _base_benchmarks(place: Place, asked: Asked, after: Task) -> tuple[Any, Task]:
@@ -151,3 +152,10 @@ def _benchmark(place: Place, name: str, server: Task, asked: Asked, uri: Any) ->
         **asked.benchmarks,
     )
     return place.step(task.set_display_name(f"benchmark-{name}"))
+
+
+def _measured(place: Place, name: str, server: Task, asked: Asked, uri: Any) -> Task:
+    task = measure_served(
+        endpoint=server.outputs["endpoint"], model=server_name(name), weights=uri, **asked.served
+    )
+    return place.step(task.set_display_name(f"measure-{name}"))

@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 
 from kfp import dsl
 
-from components.evaluate.component import answer, gate, leaderboard
+from components.evaluate.component import answer, gate, leaderboard, recovery
 from components.evaluate.judging.agreement import LOCAL
 from components.monitor.component import watch
 from components.prepare.component import prepare
 from components.publish.component import publish
 from components.train.component import base_model as fetch_base_model
-from pipelines.build.contenders import Asked, serve
+from pipelines.build.contenders import Asked, Contenders, serve
 from pipelines.build.judging import JudgeGiven, ask_judge, make_judge
-from pipelines.build.place import Place, Stages
-from pipelines.build.training import Recipes, train
+from pipelines.build.place import Place, Stages, Task
+from pipelines.build.training import Recipes, Trained, train
 
 
 def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
@@ -43,6 +43,8 @@ def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
         preferences: dict,  # type: ignore[type-arg]
         orpo_recipe: dict,  # type: ignore[type-arg]
         distill_recipe: dict,  # type: ignore[type-arg]
+        quantize_recipe: dict,  # type: ignore[type-arg]
+        served_settings: dict,  # type: ignore[type-arg]
         grading: dict,  # type: ignore[type-arg]
         judge_recipe: dict,  # type: ignore[type-arg]
         judge_settings: dict,  # type: ignore[type-arg]
@@ -69,7 +71,15 @@ def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
         dataset = place.step(prepare(recipe=data), place.store, place.data)
         rows = {name: dataset.outputs[name] for name in ("train", "test")}
         base = place.step(fetch_base_model(name=base_model), place.store).outputs["model"]
-        recipes = Recipes(recipe, subset, preferences, orpo_recipe, distill_recipe, student_model)
+        recipes = Recipes(
+            sft=recipe,
+            subset=subset,
+            preferences=preferences,
+            orpo=orpo_recipe,
+            distill=distill_recipe,
+            student_model=student_model,
+            quantize=quantize_recipe,
+        )
         trained = train(place, parts, recipes, base, rows)
         given = JudgeGiven(
             settings=judge_settings,
@@ -96,6 +106,12 @@ def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
             model_name=model_name,
             base=base,
             benchmarks={"settings": benchmark_settings, "tokenizer": base, "test": rows["test"]},
+            served={
+                "settings": served_settings,
+                "subset": subset,
+                "tokenizer": base,
+                "test": rows["test"],
+            },
         )
         found = serve(place, parts, trained, asked, free)
         baseline = answer(
@@ -108,9 +124,17 @@ def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
         ).set_display_name("answer-baseline")
         place.order(place.step(baseline, place.outside), found.candidate)
         answers = {"gigachat": baseline.outputs["answers"], **found.answers}
-        figures = {f"{name}_benchmarks": each for name, each in found.benchmarks.items()}
+        figures = {
+            f"{role}_benchmarks": found.benchmarks[name]
+            for role, name in (("base", "base"), ("candidate", parts.candidate))
+            if name in found.benchmarks
+        }
         if made:
             answers, figures["agreement"] = ask_judge(place, made, given, answers, found.last)
+        kept = None
+        if parts.quantize:
+            kept = place.step(recovered(parts, trained, found, answers))
+            figures["recovery"] = kept.outputs["evidence"]
         drift = place.step(watch(reference=rows["train"], current=answers[parts.candidate]))
         board = leaderboard(
             baseline=answers.pop("gigachat"),
@@ -123,11 +147,26 @@ def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
             base_model=base_model,
             watch_link="watch.html",
             data_card_link="data_card.html",
+            recovery_link="recovery.html" if kept else "",
             **{f"contender_{number}": each for number, each in enumerate(answers.values(), 1)},
             **figures,
         )
         passed = place.step(gate(board=place.step(board).outputs["board"]))
-        published = publish(candidate_uri=found.candidate_uri).after(passed)
+        published = publish(
+            candidate_uri=found.candidate_uri,
+            base_model=base_model,
+            run=place.run,
+            data_recipe=data,
+            subset=subset,
+            sft_recipe=recipe,
+            orpo_recipe=orpo_recipe,
+            quantize_recipe=quantize_recipe,
+            board=board.outputs["board"],
+            data_card=dataset.outputs["card_json"],
+            emulated_baseline=emulated_baseline,
+            judge_described=LOCAL if parts.judge == "local" else "",
+            **({"recovery": kept.outputs["evidence"]} if kept else {}),
+        ).after(passed)
         place.step(published, place.store)
         return outputs(  # type: ignore[no-any-return]
             report=board.outputs["report"],
@@ -137,9 +176,31 @@ def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
             board=board.outputs["board"],
             model_uri=published.outputs["model_uri"],
             **trained.curves,
+            **({"recovery": kept.outputs["report"]} if kept else {}),
         )
 
     return build
+
+
+def recovered(
+    stages: Stages, trained: Trained, found: Contenders, answers: Mapping[str, Any]
+) -> Task:
+    """Adds the step that compares the quantized model with what it was before."""
+    before, after = stages.compared
+    measured = {}
+    if stages.benchmarks:
+        measured = {
+            "before_benchmarks": found.benchmarks[before],
+            "after_benchmarks": found.benchmarks[after],
+        }
+    return recovery(
+        before_answers=answers[before],
+        after_answers=answers[after],
+        before_figures=found.figures[before],
+        after_figures=found.figures[after],
+        quantization=trained.quantization,
+        **measured,
+    )
 
 
 def _outputs(stages: Stages) -> Any:
@@ -148,6 +209,7 @@ def _outputs(stages: Stages) -> Any:
         **dict.fromkeys(("report", "watch", "data_card", "data_summary", "curve"), True),
         "orpo_curve": stages.orpo,
         "distill_curve": stages.distill,
+        "recovery": stages.quantize,
     }
     fields = [(name, dsl.HTML) for name, there in pages.items() if there]
     return NamedTuple("BuildOutputs", [*fields, ("board", dsl.Artifact), ("model_uri", str)])

@@ -26,12 +26,16 @@ class Place:
     """Applied to the task that prepares data: keys of outside models, a lasting work folder."""
     train: Callable[[Task], None] = field(default=_leave)
     """Applied to the tasks that train: GPUs, a place for checkpoints."""
+    quantize: Callable[[Task], None] = field(default=_leave)
+    """Applied to the task that quantizes: one GPU, memory for the whole model."""
     server: Callable[[Task], None] = field(default=_leave)
     """Applied to the tasks that start and remove a model server."""
     outside: Callable[[Task], None] = field(default=_leave)
     """Applied to the tasks that ask models of others: their keys, a lasting work folder."""
     order: Callable[[Task, Task], None] = field(default=_leave)
     """Applied to the task that asks the baseline and the last one that starts a model server."""
+    run: str = ""
+    """The run's id, for the lineage of what it publishes."""
     gpus: str = ""
     """The pool that training is planned for, such as `4xA100-80GB`; empty where there is none."""
 
@@ -50,6 +54,8 @@ class Stages:
     distill: bool = False
     student: bool = False
     """Distillation trains a base model of its own, not some layers of the teacher."""
+    quantize: bool = False
+    """The candidate is the trained model in fewer bits, compared with what it was before."""
     judge: Literal["none", "local", "outside"] = "none"
     """`local`: the base model, fine-tuned here on graded answers; `outside`: an endpoint."""
     benchmarks: bool = False
@@ -58,9 +64,19 @@ class Stages:
     """Beside the baseline and what is trained here."""
 
     @property
-    def candidate(self) -> str:
-        """The model to release: the last that is trained and no student."""
+    def trained(self) -> str:
+        """The last model that is trained and no student."""
         return "orpo" if self.orpo else "tuned"
+
+    @property
+    def candidate(self) -> str:
+        """The model to release."""
+        return "quantized" if self.quantize else self.trained
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The models that benchmarks and the figures of recovery are for."""
+        return (self.trained, "quantized") if self.quantize else (self.trained,)
 
     @property
     def temporary(self) -> tuple[str, ...]:
@@ -69,6 +85,7 @@ class Stages:
         names = {
             "base": self.benchmarks,
             "tuned": self.candidate != "tuned",
+            "orpo": self.orpo and self.quantize,
             "distilled": self.distill,
             "judge": self.judge == "local",
         }

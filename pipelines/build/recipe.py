@@ -12,9 +12,12 @@ from components.evaluate.contenders import ContenderSettings, read_contenders
 from components.evaluate.gates import Gates, load_gates
 from components.evaluate.judging.cached_judge import JudgeSettings
 from components.evaluate.judging.graded_answers import GradingSettings
+from components.evaluate.recovery.settings import ServedSettings
 from components.prepare.preferences.settings import PreferenceSettings
 from components.prepare.recipe import DatasetRecipe
 from components.prepare.subset import Subset
+from components.quantize.settings import RECIPES as QUANTIZE_RECIPES
+from components.quantize.settings import QuantizeSettings
 from components.train.settings import DistillSettings, OrpoSettings, SftSettings
 from pipelines.build.place import Stages
 
@@ -72,6 +75,11 @@ class BuildRecipe(BaseModel):
     """Preference training after SFT; left out, there is none."""
     distill: DistillSettings | None = None
     """A smaller student of the candidate; left out, there is none."""
+    quantize: QuantizeSettings | str = ""
+    """The candidate in fewer bits: a file of `components/quantize/recipes/`, or the settings; left
+    out, it is released as it was trained."""
+    served: ServedSettings = ServedSettings()
+    """How loss and speed are measured before and after quantization."""
     data: DatasetRecipe = DatasetRecipe()
     evaluation: EvaluationSettings = EvaluationSettings()
     contenders: str = ""
@@ -91,6 +99,8 @@ class BuildRecipe(BaseModel):
             "preferences": _plain(self.preferences),
             "orpo_recipe": _plain(self.orpo),
             "distill_recipe": _plain(self.distill),
+            "quantize_recipe": _plain(self._quantize()),
+            "served_settings": _plain(self.served if self.quantize else None),
             "base_model": self.sft.base_model,
             "student_model": self.distill.base_model if self.distill else "",
             "data": self.data.model_dump(mode="json", exclude_unset=True, exclude_none=True),
@@ -108,6 +118,7 @@ class BuildRecipe(BaseModel):
             orpo=self.orpo is not None,
             distill=self.distill is not None,
             student=self.distill is not None and self.distill.student_layers is None,
+            quantize=bool(self.quantize),
             judge="none" if self.judge is None else "local" if self.judge.sft else "outside",
             benchmarks=self.benchmarks is not None,
             contenders=tuple(each for each in self._others() if each.name != BASELINE),
@@ -116,6 +127,12 @@ class BuildRecipe(BaseModel):
     def _gates(self) -> Gates:
         named = self.gates
         return load_gates(RECIPES / f"{named}.yaml") if isinstance(named, str) else named
+
+    def _quantize(self) -> QuantizeSettings | None:
+        named = self.quantize
+        if isinstance(named, QuantizeSettings):
+            return named
+        return load_recipe(QUANTIZE_RECIPES / f"{named}.yaml", QuantizeSettings) if named else None
 
     def _others(self) -> tuple[ContenderSettings, ...]:
         return read_contenders(CONTENDERS / f"{self.contenders}.yaml") if self.contenders else ()

@@ -1,10 +1,11 @@
-"""The build pipeline's training: SFT; then, as far as the recipe has them, ORPO and a student."""
+"""The build pipeline's training: SFT; then, if the recipe has them, ORPO, a student, fewer bits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from components.prepare.component import preference_pairs
+from components.quantize.component import quantize
 from components.train.component import base_model as fetch_base_model
 from components.train.component import distill, merge, orpo, preflight, sft
 from pipelines.build.place import Place, Stages, Task
@@ -20,6 +21,7 @@ class Recipes:
     orpo: Any
     distill: Any
     student_model: Any
+    quantize: Any
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Trained:
     """The step that needs the GPUs last."""
     losses: Task
     curves: Mapping[str, Any]
+    quantization: Any = None
+    """What quantization did; None where there is none."""
 
 
 def train(
@@ -72,13 +76,23 @@ def train(
             recipe=recipes.distill,
             subset=recipes.subset,
             base=own,
-            teacher=models[stages.candidate],
+            teacher=models[stages.trained],
             **rows,
         )
         last = place.step(student, place.store, place.train)
         models["distilled"] = student.outputs["student"]
         curves["distill_curve"] = student.outputs["curve"]
-    return Trained(models, last, tuned, curves)
+    if not stages.quantize:
+        return Trained(models, last, tuned, curves)
+    smaller = quantize(
+        recipe=recipes.quantize,
+        subset=recipes.subset,
+        model=models[stages.trained],
+        train=rows["train"],
+    )
+    place.step(smaller, place.quantize).after(last)
+    models["quantized"] = smaller.outputs["quantized"]
+    return Trained(models, smaller, tuned, curves, smaller.outputs["quantization"])
 
 
 def merged(place: Place, base: Any, adapter: Task) -> Any:

@@ -47,7 +47,16 @@ THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that wait sleep: with anything else running on two cores, spinning costs 3.5 times."""
 
 QUIET = {"DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
-PAGES = ("report", "watch", "data_card", "data_summary", "curve", "orpo_curve", "distill_curve")
+PAGES = (
+    "report",
+    "watch",
+    "data_card",
+    "data_summary",
+    "curve",
+    "orpo_curve",
+    "distill_curve",
+    "recovery",
+)
 """Outputs of the pipeline that are kept as pages, as far as the recipe has their stages."""
 
 
@@ -189,7 +198,7 @@ def _laptop(deployment: str) -> Place:
     def order(baseline: Task, server: Task) -> None:
         baseline.after(server)
 
-    return Place(every=every, server=server, order=order)
+    return Place(every=every, server=server, order=order, run=deployment)
 
 
 def _pipeline(this: Run) -> Any:

@@ -29,6 +29,7 @@ class Launch:
         start_seconds: Time to become ready, after which a start counts as failed.
         model_uri: Where the served model came from.
         model: The name under which clients ask for it.
+        note: What a person should know of it while it runs.
     """
 
     argv: tuple[str, ...]
@@ -39,6 +40,7 @@ class Launch:
     start_seconds: float = 60.0
     model_uri: str | None = None
     model: str | None = None
+    note: str = ""
 
 
 def emulator_launch(port: int, upstream_url: str, model: str, keys: Credentials) -> Launch:

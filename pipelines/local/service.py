@@ -114,7 +114,7 @@ class Service:
 
     def _check_health(self) -> None:
         if self.launch and answers(self.launch.health_url):
-            self.phase, self.message = "ready", ""
+            self.phase, self.message = "ready", self.launch.note
         elif self.launch and time.monotonic() - self._since > self.launch.start_seconds:
             self._lost(f"was not ready after {self.launch.start_seconds:.0f} s")
 

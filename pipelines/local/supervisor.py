@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -18,6 +18,7 @@ from types import FrameType
 from components.core.errors import BadInputError
 from pipelines.local import inference, s3
 from pipelines.local.credentials import Credentials, load_or_create
+from pipelines.local.dense import servable
 from pipelines.local.inference import InferenceService, Status
 from pipelines.local.launch import ADAPTER, EMULATOR, Launch, adapter_launch, emulator_launch
 from pipelines.local.ports import free_ports
@@ -141,8 +142,11 @@ class Supervisor:
                 return Pending(f"waiting for {s3.NAME}")
             settings = s3.store_settings(server.url, self.keys)
         python = serve_python()
-        directory = inference.fetch(service, self.home, settings)
-        return vllm_launch(service, directory, free_ports(1)[0], python, this_cpu())
+        cpu = this_cpu()
+        model = inference.fetch(service, self.home, settings)
+        directory, note = servable(model, cpu, self.home / "models")
+        launch = vllm_launch(service, directory, free_ports(1)[0], python, cpu)
+        return replace(launch, note=note)
 
     def _ready(self, name: str) -> Launch | None:
         service = self.services.get(name)
