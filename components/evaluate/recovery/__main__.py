@@ -92,8 +92,11 @@ def _print(found: Recovery) -> None:
     for name, why in found.missing.items():
         print(f"{name}: not measured, {why}")
     print(f"{found.size:.2f} times smaller")
-    for speed in found.speeds:
-        print(f"{speed.throughput:.2f} times the tokens a second at {speed.before.concurrency}")
+    if found.after.dequantized:
+        print("It was served dequantized: its speed was not measured.")
+    for speed in () if found.after.dequantized else found.speeds:
+        before, after = speed.before.tokens_per_second, speed.after.tokens_per_second
+        print(f"{speed.before.concurrency} in flight: {before:.0f} -> {after:.0f} tokens/s")
 
 
 if __name__ == "__main__":

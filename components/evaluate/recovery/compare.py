@@ -75,6 +75,7 @@ def _side(measured: Measured) -> Side:
         contender=measured.answers[0].contender,
         weights=measured.figures.weights,
         machine=measured.figures.machine,
+        dequantized=measured.figures.dequantized,
         loss=measured.figures.loss,
     )
 

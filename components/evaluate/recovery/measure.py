@@ -21,6 +21,8 @@ from components.prepare.subset import Subset
 HERE = ("127.0.0.1", "localhost", "::1")
 UNKNOWN = "a machine that was not named"
 PROCESSORS = Path("/proc/cpuinfo")
+INSTRUCTIONS = {"avx2": "AVX2", "avx512f": "AVX-512", "amx_int8": "AMX"}
+"""Flags of Linux that decide which of vLLM's kernels a processor gets."""
 
 
 def measure_served(
@@ -63,6 +65,7 @@ def measure_served(
     figures = ServedFigures(
         model=endpoint.model,
         weights=weights or served,
+        served=served,
         machine=settings.machine or machine(endpoint),
         dialogues=tuple(heldout_losses(endpoint, fitting, settings)),
         too_long=len(every) - len(fitting),
@@ -80,11 +83,15 @@ def machine(endpoint: Endpoint) -> str:
         endpoint: Where it is.
 
     Returns:
-        This machine's cores and processor when the server is on it; otherwise that it is unknown.
+        This machine's cores, processor and the instructions that fast kernels need, when the
+        server is on it; otherwise that it is unknown.
     """
     if urlsplit(endpoint.base_url).hostname not in HERE:
         return UNKNOWN
     lines = PROCESSORS.read_text().splitlines() if PROCESSORS.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    flags = said.get("flags", "").split()
+    known = [f"{'' if flag in flags else 'no '}{name}" for flag, name in INSTRUCTIONS.items()]
     cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores of {names[0] if names else platform.machine()}"
+    processor = said.get("model name", platform.machine())
+    return f"{cores} cores of {processor} ({', '.join(known)})"

@@ -49,6 +49,8 @@ class Side(Frozen):
     weights: str
     machine: str
     """What it was served on while it was measured."""
+    dequantized: bool
+    """Served as plain numbers, since the machine has no kernel for its format."""
     loss: float
     """Held-out, in nats per answer token."""
 
@@ -118,15 +120,15 @@ def flat(recovery: Recovery) -> dict[str, float]:
         recovery: Of a quantized model.
 
     Returns:
-        `recovery.<metric>` as a share with the ends of its interval, `times_smaller`, and
-        `times_faster_<concurrency>`.
+        `recovery.<metric>` as a share with the ends of its interval, `size_factor` and
+        `throughput_factor_<concurrency>`, after / before; no speed that is not the model's own.
     """
     found: dict[str, float] = {}
     for name, value in recovery.figures().items():
         found[f"recovery.{name}"] = value.mean
         found[f"recovery.{name}_low"] = value.low
         found[f"recovery.{name}_high"] = value.high
-    found["times_smaller"] = recovery.size
-    for speed in recovery.speeds:
-        found[f"times_faster_{speed.before.concurrency}"] = speed.throughput
+    found["size_factor"] = 1 / recovery.size
+    for speed in () if recovery.after.dequantized else recovery.speeds:
+        found[f"throughput_factor_{speed.before.concurrency}"] = speed.throughput
     return found

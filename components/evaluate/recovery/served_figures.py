@@ -4,6 +4,10 @@ import math
 
 from components.core.llm import Frozen
 
+DENSE = "-dense"
+"""What the laptop's supervisor ends a folder's name with that holds dequantized weights, for a
+processor whose vLLM has no kernel for the quantized ones (pipelines/local/dense.py)."""
+
 
 class DialogueLoss(Frozen):
     """How well a model foresees the answers of one held-out dialogue."""
@@ -43,6 +47,8 @@ class ServedFigures(Frozen):
     """The name it is served by."""
     weights: str
     """What stands behind the name, as far as the endpoint or the caller says."""
+    served: str
+    """What the endpoint says it serves: vLLM's `root`, the folder of the weights."""
     machine: str
     """What the server runs on, in words."""
     dialogues: tuple[DialogueLoss, ...]
@@ -52,6 +58,11 @@ class ServedFigures(Frozen):
     """Length of every answer whose speed was measured."""
     loads: tuple[Load, ...]
     """One a concurrency."""
+
+    @property
+    def dequantized(self) -> bool:
+        """Whether the weights were served as plain numbers: then the speed is not their own."""
+        return self.served.rstrip("/").endswith(DENSE)
 
     @property
     def loss(self) -> float:

@@ -84,7 +84,7 @@ def test_the_served_loss_is_the_models_own(served: Served, tmp_path: Path) -> No
     for one, (nats, tokens) in zip(found.dialogues, own, strict=True):
         assert one.tokens == tokens
         assert one.nats / tokens == pytest.approx(nats / tokens, abs=1e-3)
-    assert [load.output_tokens for load in found.loads] == [32, 64]
+    assert [load.output_tokens for load in found.loads] == [16, 32]
 
 
 def own_losses(folder: Path, dialogues: Sequence[Dialogue]) -> list[tuple[float, int]]:

@@ -41,6 +41,7 @@ def figures(model: str, nats: float, speed: float, dialogues: int = 60) -> Serve
     return ServedFigures(
         model=model,
         weights=f"s3://{model}",
+        served=f"/models/{model}",
         machine="2 invented cores",
         dialogues=tuple(losses),
         too_long=0,

@@ -19,7 +19,14 @@ from components.evaluate.recovery.tests.measured_server import MeasuredServer
 from components.train.base_model import TEMPLATE as MARKING
 from components.train.tokenized_dialogues import IGNORED, ids_and_labels
 
-FEW = ServedSettings(dialogues=5, concurrency=(1, 4), output_tokens=12, warm_up_tokens=2)
+FEW = ServedSettings(
+    dialogues=5,
+    concurrency=(1, 4),
+    rounds=2,
+    fewest_requests=4,
+    output_tokens=12,
+    warm_up_tokens=2,
+)
 
 
 @pytest.fixture
@@ -58,6 +65,7 @@ def test_the_loss_is_that_of_the_tokens_that_training_counts(tokenizer: Path, te
     assert found.loss == pytest.approx(nats / tokens, abs=1e-9)
     assert flat(found)["heldout_loss"] == found.loss
     assert (found.model, found.weights, found.too_long) == ("bank", "/models/bank", 0)
+    assert (found.served, found.dequantized) == ("/models/bank", False)
     written = (test.parent / "figures.json").read_text()
     assert ServedFigures.model_validate_json(written) == found
 

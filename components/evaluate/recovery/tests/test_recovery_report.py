@@ -14,7 +14,7 @@ from components.core.whole_files import write_text
 from components.evaluate.evidence import read_evidence
 from components.evaluate.page import Links
 from components.evaluate.recovery.__main__ import app
-from components.evaluate.recovery.recovered import Recovery
+from components.evaluate.recovery.recovered import Recovery, flat
 from components.evaluate.recovery.report import RecoveryInputs, write_recovery
 from components.evaluate.recovery.tests import invented_recovery
 from components.evaluate.recovery.tests.invented_recovery import write_inputs
@@ -49,7 +49,8 @@ def test_the_page_says_what_was_lost_and_what_it_bought(
     seen = words(page_of(inputs, tmp_path))
     assert "quantized against tuned: W4A16 by GPTQ" in seen
     assert "keeps less than 98% of exact facts, G-Eval, benchmark general" in seen
-    assert "2.38 times smaller: 268.7 MB of weights became 113.0 MB" in seen
+    assert "2.38 times smaller 268.7 MB of weights became 113.0 MB" in seen
+    assert "1.39 times faster at 8 requests in flight: 164 tokens a second became 227" in seen
     assert "97.4% 94.8% to 99.5%" in seen
     assert "not measured: its data set cannot be reached from here" in seen
     assert "lm_head output layer: its errors go into the logits unchanged" in seen
@@ -74,6 +75,28 @@ def test_speeds_of_two_machines_are_said_not_to_compare(
     write_text(inputs.figures[1], other.model_dump_json())
     seen = words(page_of(inputs, tmp_path))
     assert "quantized on one H100: their speeds do not compare" in seen
+
+
+def test_what_is_slower_here_is_called_so(inputs: RecoveryInputs, tmp_path: Path) -> None:
+    figures = invented_recovery.figures("quantized", 0.21, 6)
+    write_text(inputs.figures[1], figures.model_dump_json())
+    seen = words(page_of(inputs, tmp_path))
+    assert "5.17 times slower at 1 request in flight: 31 tokens a second became 6.0" in seen
+    assert "a factor measured here says nothing about another machine" in seen
+
+
+def test_dequantized_weights_have_no_speed_of_their_own(
+    inputs: RecoveryInputs, tmp_path: Path
+) -> None:
+    figures = invented_recovery.figures("quantized", 0.21, 30)
+    dense = figures.model_copy(update={"served": "/home/finist/models/quantized-12ab-dense"})
+    write_text(inputs.figures[1], dense.model_dump_json())
+    text = page_of(inputs, tmp_path)
+    assert "quantized was served dequantized" in words(text)
+    assert "times faster" not in words(text)
+    found = read_evidence(tmp_path / "recovery.json", Recovery)
+    assert found.after.dequantized
+    assert not [name for name in flat(found) if name.startswith("throughput")]
 
 
 def test_nothing_measured_still_makes_a_page(inputs: RecoveryInputs, tmp_path: Path) -> None:
