@@ -1,5 +1,6 @@
 """What a model card needs of the JSON that other steps wrote: their other keys are passed over."""
 
+from collections import Counter
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -192,20 +193,60 @@ class Side(Part):
     machine: str = ""
 
 
-class Quantization(Part):
-    """How the weights were stored in fewer bits."""
+class Scheme(Part):
+    """Which number formats, and how they were found."""
 
     scheme: str
     algorithm: str
-    calibration: str = ""
-    bytes_before: int
-    bytes_after: int
+
+
+class Calibration(Part):
+    """The rows that the quantization was tuned on."""
+
+    rows: int
+    tokens: int
+
+
+class LeftAlone(Part):
+    """A linear layer that keeps its precision."""
+
+    layer: str
+    why: str
+
+
+class Quantization(Part):
+    """How the weights were stored in fewer bits."""
+
+    settings: Scheme
+    calibration: Calibration | None = None
+    quantized_layers: int
+    left_alone: tuple[LeftAlone, ...] = ()
+    bytes_before: dict[str, int]
+    """By kind of tensor."""
+    bytes_after: dict[str, int]
+
+    @property
+    def name(self) -> str:
+        """For example `W4A16 by GPTQ`."""
+        return f"{self.settings.scheme.upper()} by {self.settings.algorithm.upper()}"
+
+    @property
+    def megabytes(self) -> tuple[float, float]:
+        """Of all weights before and after."""
+        return sum(self.bytes_before.values()) / 1e6, sum(self.bytes_after.values()) / 1e6
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Counts the layers left alone by the reason."""
+        return dict(Counter(each.why for each in self.left_alone))
 
 
 class Recovery(Part):
     """What quantization kept: JSON of `components.evaluate.recovery.recovered.Recovery`."""
 
     metrics: tuple[Recovered, ...]
+    missing: dict[str, str] = {}
+    """Metrics that were not measured, each with the reason."""
     speeds: tuple[Speed, ...] = ()
     after: Side = Side()
     quantization: Quantization

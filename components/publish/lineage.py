@@ -105,7 +105,7 @@ def write_lineage(
         )
         if data
         else None,
-        recipes=dict(evidence.recipes),
+        recipes={name: recipe for name, recipe in evidence.recipes.items() if recipe},
         source=evidence.source,
     )
 

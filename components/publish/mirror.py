@@ -1,8 +1,10 @@
 """Copies a model of a hub into the store, so that nothing else needs the hub (air gap)."""
 
+import os
 import re
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx2
 from huggingface_hub import HfApi, constants, snapshot_download
@@ -23,6 +25,14 @@ WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model", *LIC
 UNWANTED = ("*/*", "consolidated*")
 """Folders hold the same weights in other formats; so do the files of Llama's own loader."""
 TEMPLATE = "chat_template.jinja"
+
+
+class _Fetched(NamedTuple):
+    """A commit of a hub's model, here."""
+
+    folder: Path
+    info: ModelInfo
+    source: Source
 
 
 def mirror(settings: StoreSettings, hub_id: str, name: str, revision: str, work: Path) -> Version:
@@ -49,13 +59,13 @@ def mirror(settings: StoreSettings, hub_id: str, name: str, revision: str, work:
     """
     name = name or store_name(hub_id)
     check_name(name)
-    folder, info = _fetch(hub_id, revision, work, name)
-    _write_chat_template(folder, hub_id)
-    candidate = upload_candidate(settings, folder, name)
-    _check_sums(settings, candidate.uri, info)
-    published = publish_candidate(settings, candidate.uri, Evidence(source=_source(info)))
+    fetched = _fetch(hub_id, revision, work, name)
+    _write_chat_template(fetched.folder, hub_id)
+    candidate = upload_candidate(settings, fetched.folder, name)
+    _check_sums(settings, candidate.uri, fetched.info)
+    published = publish_candidate(settings, candidate.uri, Evidence(source=fetched.source))
     store.delete_directory(settings, candidate.uri)
-    shutil.rmtree(folder)
+    shutil.rmtree(fetched.folder)
     return published
 
 
@@ -68,25 +78,30 @@ def store_name(hub_id: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", hub_id.rsplit("/", 1)[-1].lower()).strip("-")
 
 
-def _fetch(hub_id: str, revision: str, work: Path, name: str) -> tuple[Path, ModelInfo]:
+def _fetch(hub_id: str, revision: str, work: Path, name: str) -> _Fetched:
     """Brings the files of a commit here; each commit has a folder, so nothing is mixed."""
+    hub = os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")
     try:
-        info = HfApi().model_info(hub_id, revision=revision, files_metadata=True)
+        info = HfApi(endpoint=hub).model_info(hub_id, revision=revision, files_metadata=True)
         folder = work / f"{name}-{str(info.sha)[:12]}"
         snapshot_download(
             hub_id,
             revision=info.sha,
+            endpoint=hub,
             local_dir=folder,
             allow_patterns=list(WANTED),
             ignore_patterns=list(UNWANTED),
         )
     except (HfHubHTTPError, httpx2.HTTPError, HFValidationError, OSError) as error:
         raise MissingModelError(
-            f"{hub_id} at {revision} cannot be fetched from {constants.ENDPOINT} "
+            f"{hub_id} at {revision} cannot be fetched from {hub} "
             f"({str(error).strip().splitlines()[0]}); check the id, HF_ENDPOINT, the network, and "
             f"HF_TOKEN for a gated model."
         ) from error
-    return folder, info
+    licence = info.card_data.get("license") if info.card_data else None
+    known = licence if isinstance(licence, str) else ""
+    source = Source(hub=hub, hub_id=info.id, commit=str(info.sha), licence=known)
+    return _Fetched(folder, info, source)
 
 
 def _write_chat_template(folder: Path, hub_id: str) -> None:
@@ -117,13 +132,3 @@ def _check_sums(settings: StoreSettings, uri: str, info: ModelInfo) -> None:
                 f"{file.rfilename} of {info.id} arrived with sha256 {ours[file.rfilename][:12]}, "
                 f"the hub says {theirs[:12]}; delete the work folder and mirror it again."
             )
-
-
-def _source(info: ModelInfo) -> Source:
-    licence = info.card_data.get("license") if info.card_data else None
-    return Source(
-        hub=constants.ENDPOINT,
-        hub_id=info.id,
-        commit=str(info.sha),
-        licence=licence if isinstance(licence, str) else "",
-    )

@@ -75,7 +75,7 @@ def write_card(model: Described, lineage: Lineage, evidence: Evidence) -> str:
         licence=model.licence,
         warning=model.licence.warning(lineage.name) if model.licence else "",
         figures=_figures(model),
-        recipes={name: _yaml(recipe) for name, recipe in lineage.recipes.items() if recipe},
+        recipes={name: _yaml(recipe) for name, recipe in lineage.recipes.items()},
         evidence=evidence,
         limits=_limits(evidence),
     )
@@ -136,12 +136,11 @@ def _percent(value: Interval | float | None) -> str:
     return f"{100 * value:.1f}%"
 
 
-def _points(value: Interval | None, scale: float = 1, sign: str = "") -> str:
+def _points(value: Interval | None, scale: float = 1, sign: str = "", digits: int = 2) -> str:
     """A mean of any unit, with its interval."""
     if value is None:
         return "not measured"
     mean, low, high = (scale * one for one in (value.mean, value.low, value.high))
-    digits = 1 if scale > 1 else 2
     return f"{mean:{sign}.{digits}f} ({low:{sign}.{digits}f} to {high:{sign}.{digits}f})"
 
 
@@ -153,7 +152,7 @@ def _cell(text: str) -> str:
 def _kept(one: Recovered) -> str:
     """A figure of quality before and after quantization."""
     if one.metric in {"perplexity", "geval"}:
-        return f"{one.before:.2f} -> {one.after:.2f}"
+        return f"{one.before:.3f} -> {one.after:.3f}"
     return f"{100 * one.before:.1f}% -> {100 * one.after:.1f}%"
 
 

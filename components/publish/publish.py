@@ -87,9 +87,9 @@ def _documents(
     evidence: Evidence,
 ) -> dict[str, bytes]:
     """What publishing writes: card, lineage, notice, and the figures as they were given."""
+    known = _known_licence(lineage)
     licence = _licence(settings, candidate, manifest, lineage)
-    if licence:
-        lineage = lineage.model_copy(update={"licence": licence.id})
+    lineage = lineage.model_copy(update={"licence": licence.id if licence else known})
     config = store.get_json(settings, f"{candidate}/config.json")
     card = write_card(Described(manifest, config or {}, licence), lineage, evidence)
     written = {**evidence.files, LINEAGE: as_json(lineage), CARD: card.encode()}
@@ -104,11 +104,16 @@ def _licence(
     settings: StoreSettings, candidate: str, manifest: Manifest, lineage: Lineage
 ) -> Licence | None:
     base, source = lineage.base_model, lineage.source
-    known = (base.licence if base else "") or (source.licence if source else "")
     names = [*([base.name, base.address] if base else ()), *([source.hub_id] if source else ())]
     texts = [
         read_document(settings, candidate, entry.path).decode(errors="replace")
         for entry in manifest.files
         if is_licence(entry.path) and entry.size <= LICENCE_BYTES
     ]
-    return find_licence(known, texts, names)
+    return find_licence(_known_licence(lineage), texts, names)
+
+
+def _known_licence(lineage: Lineage) -> str:
+    """The licence's id as the hub or the base model's lineage gives it; empty for neither."""
+    base, source = lineage.base_model, lineage.source
+    return (base.licence if base else "") or (source.licence if source else "")

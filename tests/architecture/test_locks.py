@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVICE_SETS = {"gigachat": {"app"}, "assistant": {"app"}, "core": {"base"}}
 MODULE_SETS = {
     "core/parquet.py": {"train", "evaluate"},  # imported only where there is pyarrow
+    "publish/mirror.py": {"train"},  # runs where a hub can be reached, not in a step
     "prepare/personal_data/compare_presidio.py": {"dev"},  # a measurement, not a step
     "evaluate/judging/deepeval_scores.py": {"deepeval"},  # runs in an environment of its own
 }

@@ -174,12 +174,19 @@ def test_the_kfp_face_gives_the_address(
     artifact = Model(name="merged", uri=str(model), metadata={})
     (candidate,) = upload.python_func(artifact, "by-face")
     outputs = publish_face.python_func(
-        candidate, base_model="smollm2-135m-instruct", recipes={"sft": {"epochs": 1}}, run="17"
+        candidate,
+        base_model="smollm2-135m-instruct",
+        run="17",
+        data_recipe={"seed": 7},
+        subset={},
+        sft_recipe={"epochs": 1},
+        orpo_recipe={},
+        quantize_recipe={},
     )
     assert outputs[0] == latest(s3_store, "by-face")
     lineage = read_lineage(s3_store, outputs[0])
     assert lineage
-    assert lineage.recipes == {"sft": {"epochs": 1}}
+    assert lineage.recipes == {"data": {"seed": 7}, "sft": {"epochs": 1}}
     assert lineage.run == "17" and lineage.candidate == candidate
     pointer = read_pointer(s3_store, s3_store.bucket, "by-face", "latest")
     assert pointer and pointer.moved_by == "run 17"
