@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from components.core.errors import BadInputError, StorageError
-from components.publish.models_command import Json, app, print_json, size
+from components.publish import models_command as registry
+from components.publish.models_command import Json, print_json, size
 
 if TYPE_CHECKING:
     from components.publish.gc import Decision
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 STORE_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID", "AWS_ROLE_ARN")
 """Any of them says that a store other than the laptop's is meant."""
 UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+app = registry.app
 console = Console(highlight=False)
-notes = Console(stderr=True, highlight=False)
 
 
 @app.callback()

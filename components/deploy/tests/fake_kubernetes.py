@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+LIST = re.compile(r"/apis/serving\.kserve\.io/v1beta1/namespaces/[^/]+/inferenceservices")
 SERVICES = re.compile(
     r"^/apis/serving\.kserve\.io/v1beta1/namespaces/[^/]+/inferenceservices/[^/]+"
 )
@@ -30,8 +31,8 @@ class Cluster:
         if self.refuse:
             code, message = self.refuse
             return code, {"kind": "Status", "code": code, "message": message}
-        if "/pods?" in path:
-            return 200, {"kind": "PodList", "items": self.pods}
+        if "/pods?" in path or LIST.fullmatch(path):
+            return 200, {"kind": "List", "items": self.pods if "/pods?" in path else self.applied}
         if not SERVICES.match(path):
             return 404, {"kind": "Status", "message": f"no {path}"}
         if method == "DELETE":

@@ -10,9 +10,13 @@ import pytest
 import yaml
 
 from components.core.errors import DeployError
+from components.core.settings import StoreSettings
+from components.core.store import put_json
 from components.deploy import directory
 from components.deploy.apply import DIRECTORY_VARIABLE, deploy_model, remove_model
+from components.deploy.component import deploy
 from components.deploy.inference_service import build
+from components.deploy.served import served_in_directory
 from components.deploy.settings import DeploySettings, ModelServer
 
 SERVER = ModelServer(name="tuned", storage_uri="s3://finist/models/f/0a/", served_model_name="f")
@@ -51,6 +55,22 @@ def test_it_returns_the_url_that_the_supervisor_wrote(folder: Path) -> None:
         assert deploy_model(SERVER, QUICK) == URL
     assert yaml.safe_load((folder / "tuned.yaml").read_text()) == build(SERVER, QUICK)
     assert not list(folder.glob(".*")), "a temporary file was left behind"
+
+
+def test_a_pointer_is_served_as_the_version_that_it_stands_for(
+    folder: Path, s3_store: StoreSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert s3_store.endpoint_url and s3_store.access_key and s3_store.secret_key
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_store.endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_store.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_store.secret_key.get_secret_value())
+    model = f"s3://{s3_store.bucket}/models/deployed"
+    pointer = {"version": "0a", "uri": f"{model}/0a", "moved_at": "2026-11-26T00:00:00+00:00"}
+    put_json(s3_store, f"{model}/production.json", pointer)
+    with supervisor(folder, {"ready": True, "url": URL, "message": ""}):
+        found = deploy.python_func("tuned", f"{model}/production", "f", "laptop")
+    assert found == (URL, f"{model}/0a")
+    assert served_in_directory(folder) == {f"{model}/0a"}
 
 
 def test_a_server_that_gave_up_is_reported_at_once_with_its_reason(folder: Path) -> None:

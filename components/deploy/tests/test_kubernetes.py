@@ -9,6 +9,7 @@ from kubernetes import client
 from components.core.errors import DeployError
 from components.deploy import kubernetes_api
 from components.deploy.inference_service import REVISION, build
+from components.deploy.served import served_in_cluster
 from components.deploy.settings import DeploySettings, ModelServer
 from components.deploy.tests.fake_kubernetes import Cluster, running
 from components.deploy.waiting import wait
@@ -59,6 +60,20 @@ def test_it_applies_server_side_with_its_own_field_manager(
     assert (method, kind) == ("PATCH", "application/apply-patch+yaml")
     assert path.endswith("/tuned?fieldManager=finist-deploy&fieldValidation=Strict")
     assert cluster.applied == [CONTENT]
+
+
+def test_what_is_served_is_known_canaries_included(
+    cluster: Cluster, api: client.ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes_api, "connect", lambda: api)
+    assert served_in_cluster("finist") == set()
+    kubernetes_api.apply(api, CONTENT)
+    canary = {"predictor": {"model": {"name": "", "storageUri": "s3://finist/models/f/0b"}}}
+    cluster.applied.append({"spec": {"canary": [canary]}})
+    assert served_in_cluster("finist") == {SERVER.storage_uri, "s3://finist/models/f/0b"}
+    cluster.refuse = (403, "forbidden")
+    with pytest.raises(DeployError, match="forbidden"):
+        served_in_cluster("finist")
 
 
 def test_ready_needs_a_ready_pod_of_this_revision(cluster: Cluster, api: client.ApiClient) -> None:
