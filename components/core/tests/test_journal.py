@@ -102,6 +102,7 @@ def test_a_key_is_all_that_decides_a_reply_and_nothing_else() -> None:
         request_key("m", said, Asking(temperature=1)),
         request_key("m", said, Asking(top_logprobs=5)),
         request_key("m", said, Asking(reply_schema={"type": "object"})),
+        request_key("m", said, Asking(extra={"ignore_eos": True})),
         request_key("m", said, Asking(), "1"),
         request_key("m", said, Asking(), role="judge"),
     ]

@@ -12,6 +12,7 @@ from components.core.stats import (
     bootstrap_interval,
     holm,
     paired_difference,
+    paired_ratio,
     paired_test,
 )
 
@@ -59,6 +60,40 @@ def test_no_values_or_not_finite_ones_are_refused(values: list[float]) -> None:
 def test_different_lengths_are_refused() -> None:
     with pytest.raises(BadInputError, match="same units"):
         paired_difference([1.0], [1.0, 2.0])
+
+
+def test_a_ratio_by_hand_is_that_of_the_sums_and_paired() -> None:
+    ratio = paired_ratio([1, 2, 9], [2, 4, 6])
+    assert ratio is not None
+    assert ratio.mean == pytest.approx(12 / 12, abs=1e-9)
+    assert (ratio.low, ratio.high) == (0.5, 1.5)
+    halves = paired_ratio([1, 2, 4], [2, 4, 8])
+    assert halves == Interval(0.5, 0.5, 0.5)
+    assert paired_ratio([1, 2, 9], [2, 4, 6]) == ratio
+    assert paired_ratio([3], [4]) == Interval(0.75, 0.75, 0.75)
+
+
+def test_a_ratio_covers_the_true_one_about_as_often_as_it_says() -> None:
+    """The quantized model keeps 95% of what the other knew, and learns 1% of the rest."""
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(200):
+        before = rng.random(300) < 0.8
+        after = np.where(before, rng.random(300) < 0.95, rng.random(300) < 0.01)
+        ratio = paired_ratio(after.astype(float).tolist(), before.astype(float).tolist(), 0.95, 500)
+        covered += ratio is not None and ratio.low <= 0.95 + 0.01 * 0.25 <= ratio.high
+    assert 180 <= covered <= 199
+
+
+@pytest.mark.parametrize("denominators", [[0, 0, 0, 0], [1, 0, 0, 0]])
+def test_a_ratio_to_nothing_or_nearly_so_is_none(denominators: list[float]) -> None:
+    assert paired_ratio([1, 1, 1, 1], denominators) is None
+
+
+def test_a_ratio_over_different_units_or_to_less_than_nothing_is_refused() -> None:
+    with pytest.raises(BadInputError, match="same units"):
+        paired_ratio([1], [1, 2])
+    with pytest.raises(BadInputError, match="denominators from 0 up; got -1"):
+        paired_ratio([1, 1], [1, -1])
 
 
 def test_few_pairs_are_flipped_in_every_way() -> None:

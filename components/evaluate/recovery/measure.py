@@ -3,6 +3,7 @@
 import asyncio
 import os
 import platform
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -92,6 +93,6 @@ def machine(endpoint: Endpoint) -> str:
     said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     flags = said.get("flags", "").split()
     known = [f"{'' if flag in flags else 'no '}{name}" for flag, name in INSTRUCTIONS.items()]
-    cores = len(os.sched_getaffinity(0))
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     processor = said.get("model name", platform.machine())
-    return f"{cores} cores of {processor} ({', '.join(known)})"
+    return f"{cores} cores of {processor}" + (f" ({', '.join(known)})" if flags else "")
