@@ -9,7 +9,7 @@ from components.core.recipes import load_recipe
 from components.evaluate import contenders
 from components.evaluate.benchmarks.settings import BenchmarkSettings
 from components.evaluate.contenders import ContenderSettings, read_contenders
-from components.evaluate.gates import Gates, load_gates
+from components.evaluate.gates import RECOVERY, Gates, load_gates
 from components.evaluate.judging.cached_judge import JudgeSettings
 from components.evaluate.judging.graded_answers import GradingSettings
 from components.evaluate.recovery.settings import ServedSettings
@@ -89,7 +89,8 @@ class BuildRecipe(BaseModel):
     benchmarks: BenchmarkSettings | None = None
     """Left out, there are none."""
     gates: Gates | str = "gates"
-    """What the candidate must show before it is published: a file of `recipes/`, or the gates."""
+    """What the candidate must show before it is published: a file of `recipes/`, or the gates. A
+    quantized one must also pass `gates-recovery.yaml`, unless these name a recovery."""
 
     def parameters(self) -> dict[str, Any]:
         """Gives the recipe as parameters of the build pipeline."""
@@ -126,7 +127,11 @@ class BuildRecipe(BaseModel):
 
     def _gates(self) -> Gates:
         named = self.gates
-        return load_gates(RECIPES / f"{named}.yaml") if isinstance(named, str) else named
+        asked = load_gates(RECIPES / f"{named}.yaml") if isinstance(named, str) else named
+        if not self.quantize or any(gate.metric.startswith(RECOVERY) for gate in asked.gates):
+            return asked
+        kept = load_gates(RECIPES / "gates-recovery.yaml")
+        return Gates(gates=asked.gates + kept.gates)
 
     def _quantize(self) -> QuantizeSettings | None:
         named = self.quantize

@@ -54,3 +54,23 @@ def test_what_a_recipe_gives_the_pipeline_is_read_back_as_the_same(recipe: Build
     given = recipe.parameters()
     assert given["base_model"] == recipe.sft.base_model
     assert type(recipe.sft).model_validate(given["recipe"]) == recipe.sft
+
+
+def test_a_quantized_candidate_must_have_kept_98_percent_unless_the_recipe_says_otherwise() -> None:
+    def limits(**given: object) -> dict[str, float]:
+        gates = BuildRecipe.model_validate(given).parameters()["gates"]["gates"]
+        return {one["metric"]: one["limit"] for one in gates if "recovery" in one["metric"]}
+
+    own = {"name": "own", "metric": "recovery.lowest", "kind": "at_least", "limit": 0.5, "why": "x"}
+    quantize = "smollm2-135m-w8a8"
+    assert limits() == {}
+    assert limits(quantize=quantize) == {"recovery.accuracy": 0.98, "recovery.perplexity": 0.98}
+    assert limits(quantize=quantize, gates={"gates": [own]}) == {"recovery.lowest": 0.5}
+
+
+def test_a_quantized_model_is_what_is_released_and_its_origin_is_served_for_a_while() -> None:
+    stages = read_recipe(Path("smollm2-135m-laptop-full")).stages()
+    assert (stages.trained, stages.candidate) == ("orpo", "quantized")
+    assert "orpo" in stages.temporary
+    assert "quantized" not in stages.temporary
+    assert read_recipe(Path("smollm2-135m-laptop")).stages().candidate == "tuned"
