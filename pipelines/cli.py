@@ -30,7 +30,9 @@ DEFAULT_BASE = "smollm2-135m-instruct"
 
 BaseModel = Annotated[
     str,
-    typer.Option(help=f"Folder of a Hugging Face checkpoint, hub id, or {DEFAULT_BASE}."),
+    typer.Option(
+        help=f"{DEFAULT_BASE}, a folder of a checkpoint, a hub id, or an s3:// address of a model."
+    ),
 ]
 
 
@@ -222,7 +224,8 @@ def _checkpoint(base_model: str, folder: Path) -> Path:
 
     It bears the model's name, which the report shows.
     """
-    target = folder / base_model.replace("/", "--")
+    base_model = _fixed(base_model)
+    target = folder / base_model.removeprefix("s3://").replace("/", "--")
     for there in (Path(base_model).expanduser(), target):
         if (there / "config.json").is_file():
             return there
@@ -241,6 +244,17 @@ def _checkpoint(base_model: str, folder: Path) -> Path:
         words = done.stderr.strip() or f"preparing {base_model} ended with {done.returncode}"
         raise MissingModelError(words.splitlines()[-1].removeprefix("finist: "))
     return target
+
+
+def _fixed(base_model: str) -> str:
+    """Gives the version of a model in the store that a name such as `latest` stands for."""
+    if not base_model.startswith("s3://"):
+        return base_model
+    from components.core.model_pointers import fixed
+    from components.core.settings import StoreSettings
+
+    models_command.use_laptop_store()
+    return fixed(StoreSettings(), base_model)
 
 
 def _wait(timeout: float) -> None:

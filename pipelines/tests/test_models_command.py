@@ -20,12 +20,13 @@ from components.core.errors import (
 )
 from components.core.settings import StoreSettings
 from components.publish import models_command as commands
+from components.publish import pointers
 from components.publish.candidate import upload_candidate
 from components.publish.evidence import Evidence
 from components.publish.lineage import read_lineage
 from components.publish.publish import latest, publish_candidate
 from pipelines import models_command
-from pipelines.cli import app
+from pipelines.cli import _checkpoint, app
 from pipelines.tests.fake_hub import COMMIT, WEIGHTS, FakeHub, running
 
 HUB_ID = "simulated/Tiny-Llama.1"
@@ -122,6 +123,23 @@ def test_a_registry_is_listed_promoted_verified_and_cleaned(
     assert "would go: 2 candidates" in asked and "--yes" in asked
     assert "deleted: 2 candidates" in finist("models", "gc", *kept, "--yes")
     assert store.read_manifest(s3_store, latest(s3_store, "by-command")) is not None
+
+
+def test_a_base_model_of_the_store_is_brought_here_once_a_version(
+    s3_store: StoreSettings, environment: Path
+) -> None:
+    folder = environment / "model"
+    folder.mkdir()
+    _, version = published(s3_store, folder, "as-base")
+    moving = f"s3://{s3_store.bucket}/models/as-base/latest"
+    here = _checkpoint(moving, environment / "base")
+    assert here.name == f"{s3_store.bucket}--models--as-base--{version}"
+    assert (here / WEIGHTS).read_bytes() == b"2"
+    assert _checkpoint(moving, environment / "base") == here
+    published_again, _ = published(s3_store, folder, "as-base")
+    pointers.promote(s3_store, "as-base", published_again, "latest")
+    other = _checkpoint(moving, environment / "base")
+    assert (other / WEIGHTS).read_bytes() == b"1"
 
 
 def test_a_flipped_bit_is_found(s3_store: StoreSettings, finist: Finist, tmp_path: Path) -> None:
