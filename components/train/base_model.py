@@ -84,8 +84,8 @@ def _from_hub(name: str, target: Path) -> None:
     except (OSError, ValueError) as error:
         raise MissingModelError(
             f"The base model {name!r} is neither {LAPTOP_MODEL}, nor a folder, nor a hub id that "
-            f"can be reached from here ({str(error).splitlines()[0]}); mend the name, or copy it into "
-            "the store with `finist mirror` where the hub can be reached."
+            f"can be reached from here ({str(error).splitlines()[0]}); mend the name, or copy it "
+            "into the store with `finist mirror` where the hub can be reached."
         ) from error
 
 
