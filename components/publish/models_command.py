@@ -16,7 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 console = Console(highlight=False)
-GIGABYTE = 1e9
+UNITS = {"GB": 1e9, "MB": 1e6, "kB": 1e3}
 
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 Named = Annotated[str, typer.Argument(help="NAME, NAME@VERSION or NAME@POINTER; latest if bare.")]
@@ -194,15 +194,16 @@ def verify(named: Named, as_json: Json = False) -> None:
 
     settings = StoreSettings()
     name, version = find_version(settings, named)
-    problems = verify_directory(settings, model_uri(settings, name, version))
+    uri = model_uri(settings, name, version)
+    problems = verify_directory(settings, uri)
     if as_json:
         print_json({"name": name, "version": version, "problems": problems})
     for problem in problems if not as_json else ():
         console.print(problem, soft_wrap=True)
     if problems:
         raise IntegrityError(
-            f"{name} {version} is damaged ({len(problems)} problems): promote another version, "
-            f"remove this one, publish it again."
+            f"{name} {version} is damaged, {len(problems)} file{'s'[: len(problems) > 1]}: promote "
+            f"another version, delete everything under {uri}, and publish it again."
         )
     if not as_json:
         console.print(f"{name} {version}: every byte is as the manifest says")
@@ -214,7 +215,10 @@ def size(count: int) -> str:
     Args:
         count: Bytes.
     """
-    return f"{count / GIGABYTE:.2f} GB" if count >= GIGABYTE else f"{count / 1e6:.1f} MB"
+    for unit, length in UNITS.items():
+        if count >= length:
+            return f"{count / length:.1f} {unit}"
+    return f"{count} B"
 
 
 def _print_card(card: str) -> None:

@@ -148,7 +148,7 @@ def test_a_flipped_bit_is_found(s3_store: StoreSettings, finist: Finist, tmp_pat
     _, version = published(s3_store, folder, "flipped")
     place = store.parse_uri(latest(s3_store, "flipped"))
     s3_client.client(s3_store).put_object(Bucket=place.bucket, Key=place.key(WEIGHTS), Body=b"3")
-    with pytest.raises(IntegrityError, match=f"flipped {version} is damaged"):
+    with pytest.raises(IntegrityError, match=f"flipped {version} is damaged, 1 file:"):
         finist("models", "verify", "flipped")
 
 
