@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.core import store
 from components.core.settings import StoreSettings
@@ -111,7 +111,7 @@ def write_lineage(
 
 
 def read_lineage(settings: StoreSettings, uri: str) -> Lineage | None:
-    """Reads a version's lineage; None where there is none.
+    """Reads a version's lineage; None where there is none of ours.
 
     Args:
         settings: The store.
@@ -121,7 +121,7 @@ def read_lineage(settings: StoreSettings, uri: str) -> Lineage | None:
         StorageError: The store is away or refuses.
     """
     content = store.get_json(settings, f"{uri.rstrip('/')}/{LINEAGE}")
-    return Lineage.model_validate(content) if isinstance(content, dict) else None
+    return _parsed(json.dumps(content).encode())
 
 
 def _base(settings: StoreSettings, address: str) -> Base:
@@ -144,7 +144,15 @@ def _own_lineage(settings: StoreSettings, address: str) -> Lineage | None:
     if address.startswith("s3://"):
         return read_lineage(settings, address)
     beside = Path(address) / LINEAGE
-    return Lineage.model_validate_json(beside.read_bytes()) if beside.is_file() else None
+    return _parsed(beside.read_bytes()) if beside.is_file() else None
+
+
+def _parsed(content: bytes) -> Lineage | None:
+    """A lineage, or None where a file of that name is somebody else's."""
+    try:
+        return Lineage.model_validate_json(content)
+    except ValidationError:
+        return None
 
 
 def code_version() -> tuple[str, bool]:

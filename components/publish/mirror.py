@@ -1,5 +1,6 @@
 """Copies a model of a hub into the store, so that nothing else needs the hub (air gap)."""
 
+import errno
 import os
 import re
 import shutil
@@ -13,15 +14,16 @@ from huggingface_hub.hf_api import ModelInfo
 
 from components.core import store
 from components.core.errors import IntegrityError, MissingModelError
+from components.core.licence_files import LICENCE_FILES
 from components.core.settings import StoreSettings
 from components.core.whole_files import write_text
 from components.publish.addresses import Version, check_name
 from components.publish.candidate import upload_candidate
 from components.publish.evidence import Evidence, Source
-from components.publish.model_files import LICENCES, read_json
+from components.publish.model_files import read_json
 from components.publish.publish import publish_candidate
 
-WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model", *LICENCES)
+WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model", *LICENCE_FILES)
 UNWANTED = ("*/*", "consolidated*")
 """Folders hold the same weights in other formats; so do the files of Llama's own loader."""
 TEMPLATE = "chat_template.jinja"
@@ -93,6 +95,8 @@ def _fetch(hub_id: str, revision: str, work: Path, name: str) -> _Fetched:
             ignore_patterns=list(UNWANTED),
         )
     except (HfHubHTTPError, httpx2.HTTPError, HFValidationError, OSError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise  # the disk is to blame, and says so
         raise MissingModelError(
             f"{hub_id} at {revision} cannot be fetched from {hub} "
             f"({str(error).strip().splitlines()[0]}); check the id, HF_ENDPOINT, the network, and "

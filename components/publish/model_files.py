@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from components.core.errors import MissingModelError
+from components.core.licence_files import LICENCE_FILES
 from components.core.manifest import MANIFEST_NAME, Manifest
 
 REQUIRED = ("config.json", "tokenizer.json", "chat_template.jinja")
 INDEX = "model.safetensors.index.json"
-LICENCES = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*")
-"""Texts that must stay with the weights."""
 CARD, LINEAGE, BOARD, RECOVERY = "README.md", "lineage.json", "board.json", "recovery.json"
 WRITTEN = (CARD, LINEAGE, BOARD, RECOVERY)
 """What publishing writes itself: such files beside a checkpoint are another version's."""
@@ -32,7 +31,7 @@ def is_licence(path: str) -> bool:
     Args:
         path: Relative to the model's folder.
     """
-    return any(fnmatchcase(path.upper(), pattern) for pattern in LICENCES)
+    return any(fnmatchcase(path.upper(), pattern) for pattern in LICENCE_FILES)
 
 
 def only_model(manifest: Manifest) -> Manifest:

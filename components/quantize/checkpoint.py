@@ -14,10 +14,12 @@ from compressed_tensors import ModelCompressor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils.quantization_config import CompressedTensorsConfig
 
+from components.core.licence_files import LICENCE_FILES
+
 KEPT = (
     *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt"),
     *("chat_template.jinja", "generation_config.json"),
-    *("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*"),
+    *LICENCE_FILES,
 )
 """What goes along with the weights, byte for byte."""
 READABLE = 0o644

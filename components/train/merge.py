@@ -9,12 +9,11 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedModel
 
 from components.core.errors import TrainingError
+from components.core.licence_files import LICENCE_FILES
 from components.train.adapted_model import load_adapted
 
 TOLERANCE = 1e-3
 """Largest difference of float32 logits, relative to their largest magnitude."""
-LICENCES = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*")
-"""Texts that must stay with weights and with what is made of them."""
 
 
 def merge(base: Path, adapter: Path, merged: Path) -> float:
@@ -69,7 +68,7 @@ def save_model(model: PreTrainedModel, base: Path, merged: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     model.to(torch.bfloat16).save_pretrained(partial)
     AutoTokenizer.from_pretrained(base).save_pretrained(partial)
-    texts = (path for pattern in LICENCES for path in base.glob(pattern))
+    texts = (path for pattern in LICENCE_FILES for path in base.glob(pattern))
     for path in (base / "chat_template.jinja", *texts):
         shutil.copyfile(path, partial / path.name)
     shutil.rmtree(merged, ignore_errors=True)

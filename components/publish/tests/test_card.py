@@ -248,6 +248,10 @@ def test_a_base_model_of_the_store_hands_down_origin_and_licence(
     }
     assert "which is owner/Llama, commit" in card_of(s3_store, child.uri, tmp_path / "child")
     folder = download_directory(s3_store, base.uri, tmp_path / "base")
+    (tmp_path / "lineage.json").write_text('{"of": "somebody else"}')
+    stranger = publish("stranger", b"stranger", Evidence(base_model=str(tmp_path)))
+    lineage = read_lineage(s3_store, stranger.uri)
+    assert lineage and lineage.base_model and lineage.base_model.name == tmp_path.name
     other = publish("grandchild", b"other", Evidence(base_model=str(folder)))
     lineage = read_lineage(s3_store, other.uri)
     assert lineage and lineage.base_model and lineage.base_model.version == base.version
