@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from components.core import store
-from components.core.errors import BadInputError
+from components.core.errors import BadInputError, MissingModelError
 from components.core.model_pointers import MODELS
 from components.core.settings import StoreSettings
 
@@ -35,6 +35,19 @@ def check_name(name: str) -> None:
 def model_uri(settings: StoreSettings, name: str, version: str = "") -> str:
     """Where a published version is, or all versions of a model."""
     return store.Location(settings.bucket, f"{MODELS}/{name}/{version}".rstrip("/")).uri()
+
+
+def require_version(settings: StoreSettings, name: str, version: str) -> str:
+    """The address of a published version that is whole.
+
+    Raises:
+        MissingModelError: There is no such version.
+        StorageError: The store is away or refuses.
+    """
+    uri = model_uri(settings, name, version)
+    if store.read_manifest(settings, uri) is None:
+        raise MissingModelError(f"{uri} is no published version; see `finist models show {name}`.")
+    return uri
 
 
 def candidate_uri(settings: StoreSettings, name: str, version: str = "") -> str:

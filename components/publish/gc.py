@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from components.core import store
+from components.core import s3_client, store
+from components.core.manifest import MANIFEST_NAME
 from components.core.multipart import CutUpload
 from components.core.settings import StoreSettings
 from components.publish.addresses import candidate_uri, model_uri
@@ -79,20 +80,17 @@ def _needs(
     model: Model, version: str, folder: Folder, rules: Rules, now: datetime, among_newest: bool
 ) -> str:
     """Why a version stays; empty when nothing needs it."""
-    if folder.complete:
-        pointing = model.pointers_at(version)
-        before = [each for each, one in model.pointers.items() if one.previous == version]
-        reasons = [
-            (pointing, f"{' and '.join(pointing)} stand{'s'[: len(pointing) == 1]} for it"),
-            (version in model.pins, f"pinned: {_reason(model, version)}"),
-            (_is_served(folder.uri, rules.served), "a model server was started from it"),
-            (before, f"{' and '.join(before)} stood for it before (promote --back)"),
-            (among_newest, f"one of the {rules.keep} newest"),
-        ]
-        for holds, why in reasons:
-            if holds:
-                return why
-    return _young(folder.written, rules, now)
+    pointing = model.pointers_at(version)
+    before = [each for each, one in model.pointers.items() if one.previous == version]
+    reasons = [
+        (pointing, f"{' and '.join(pointing)} stand{'s'[: len(pointing) == 1]} for it"),
+        (version in model.pins, f"pinned: {_reason(model, version)}"),
+        (_is_served(folder.uri, rules.served), "a model server was started from it"),
+        (before, f"{' and '.join(before)} stood for it before (promote --back)"),
+        (among_newest, f"one of the {rules.keep} newest"),
+    ]
+    needed = [why for holds, why in reasons if holds]
+    return next(iter(needed), _young(folder.written, rules, now))
 
 
 def _reason(model: Model, version: str) -> str:
@@ -134,7 +132,8 @@ def carry_out(
 ) -> list[Decision]:
     """Deletes what the plan says, looking again right before each deletion.
 
-    A deletion begins with the manifest: what is half deleted is not there for any reader.
+    A deletion begins with the manifest: what is half deleted is not there for any reader. It is
+    put back when somebody promoted or pinned the version at that very moment.
 
     Args:
         settings: The store.
@@ -158,9 +157,24 @@ def _carry_out(settings: StoreSettings, name: str, decision: Decision, rules: Ru
         store.abort_upload(settings, decision.upload)
         return decision
     again = _again(settings, name, decision, rules)
+    if not again.goes:
+        return again
+    manifest = store.get_json(settings, f"{decision.uri}/{MANIFEST_NAME}")
+    _delete_manifest(settings, decision.uri)
+    # Whoever moves a pointer looks for the manifest before and after it, and pointers are read
+    # here before and after the manifest goes: at least one of the two sees the other.
+    again = _again(settings, name, decision, rules)
     if again.goes:
         store.delete_directory(settings, decision.uri)
+    elif manifest is not None:
+        store.put_json(settings, f"{decision.uri}/{MANIFEST_NAME}", manifest)
     return again
+
+
+def _delete_manifest(settings: StoreSettings, uri: str) -> None:
+    place = store.parse_uri(uri)
+    with s3_client.naming(place.uri(MANIFEST_NAME)):
+        s3_client.client(settings).delete_object(Bucket=place.bucket, Key=place.key(MANIFEST_NAME))
 
 
 def _again(settings: StoreSettings, name: str, decision: Decision, rules: Rules) -> Decision:

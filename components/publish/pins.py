@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.core import store
-from components.core.errors import BadInputError, ConflictError, IntegrityError, MissingModelError
+from components.core.errors import BadInputError, ConflictError, IntegrityError
 from components.core.settings import StoreSettings
-from components.publish.addresses import model_uri
+from components.publish.addresses import model_uri, require_version
 from components.publish.pointers import whoami
 
 TRIES = 5
@@ -53,11 +53,10 @@ def pin(settings: StoreSettings, name: str, version: str, reason: str) -> None:
         MissingModelError: There is no such version.
         StorageError: The store is away or refuses.
     """
-    uri = model_uri(settings, name, version)
-    if store.read_manifest(settings, uri) is None:
-        raise MissingModelError(f"{uri} is no published version; see `finist models show {name}`.")
+    require_version(settings, name, version)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     _change(settings, name, version, Pin(reason=reason, pinned_at=now, pinned_by=whoami()))
+    require_version(settings, name, version)  # gc may have been faster
 
 
 def unpin(settings: StoreSettings, name: str, version: str) -> None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from components.core import store
-from components.core.errors import BadInputError, ConflictError, MissingModelError
+from components.core.errors import BadInputError, ConflictError
 from components.core.model_pointers import POINTERS, Pointer, parse_pointer, pointer_uri
 from components.core.settings import StoreSettings
-from components.publish.addresses import model_uri
+from components.publish.addresses import model_uri, require_version
 from components.publish.lineage import read_lineage
 
 TRIES = 5
@@ -63,11 +63,7 @@ def move(settings: StoreSettings, seen: Seen, version: str, by: str = "") -> Poi
         ConflictError: Somebody else moved it; names who, and where to.
         StorageError: The store is away or refuses.
     """
-    uri = model_uri(settings, seen.name, version)
-    if store.read_manifest(settings, uri) is None:
-        raise MissingModelError(
-            f"{uri} is no published version; see `finist models show {seen.name}`."
-        )
+    uri = require_version(settings, seen.name, version)
     ours = Pointer(
         version=version,
         uri=uri,
@@ -82,6 +78,7 @@ def move(settings: StoreSettings, seen: Seen, version: str, by: str = "") -> Poi
         winner = look(settings, seen.name, seen.pointer).now
         if winner != ours:  # else our own answer was lost on the way, and the request repeated
             raise ConflictError(_lost(seen, version, winner)) from error
+    require_version(settings, seen.name, version)  # gc may have been faster
     return ours
 
 

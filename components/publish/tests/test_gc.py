@@ -1,9 +1,13 @@
 from collections.abc import Collection
 from datetime import timedelta
 
+import pytest
+
 from components.core import s3_client, store
+from components.core.errors import MissingModelError
 from components.core.settings import StoreSettings
-from components.publish import pointers
+from components.core.verify import verify_directory
+from components.publish import gc, pointers
 from components.publish.gc import Decision, Rules, carry_out, plan
 from components.publish.pins import pin
 from components.publish.tests.conftest import Publish
@@ -101,3 +105,33 @@ def test_a_version_promoted_after_the_plan_stays(s3_store: StoreSettings, publis
     done = carry_out(s3_store, "promoted-late", planned, rules())
     assert why(done, old.uri) == "production stands for it"
     assert store.read_manifest(s3_store, old.uri) is not None
+
+
+def test_a_version_promoted_while_it_is_deleted_is_put_back(
+    s3_store: StoreSettings, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = (publish("put-back", weights) for weights in (b"1", b"2"))
+    for each in (new, publish("put-back", b"3"), new):
+        pointers.promote(s3_store, "put-back", each.version, "latest")
+    planned = [one for one in plan(s3_store, "put-back", rules()) if one.uri == old.uri]
+    seen = pointers.look(s3_store, "put-back", "production")
+    delete = gc._delete_manifest
+
+    def interrupted(settings: StoreSettings, uri: str) -> None:
+        """The manifest goes between the look for it and the move of the one who promotes."""
+        require = pointers.require_version
+
+        def late(settings: StoreSettings, name: str, version: str) -> str:
+            found = require(settings, name, version)
+            monkeypatch.setattr(pointers, "require_version", require)
+            delete(settings, uri)
+            return found
+
+        monkeypatch.setattr(pointers, "require_version", late)
+        with pytest.raises(MissingModelError, match="is no published version"):
+            pointers.move(settings, seen, old.version)
+
+    monkeypatch.setattr(gc, "_delete_manifest", interrupted)
+    (done,) = carry_out(s3_store, "put-back", planned, rules())
+    assert done.why == "production stands for it" and not done.goes
+    assert verify_directory(s3_store, old.uri) == []
