@@ -8,6 +8,7 @@ from components.core.errors import MissingModelError
 from components.core.settings import StoreSettings
 from components.core.verify import verify_directory
 from components.publish import gc, pointers
+from components.publish.addresses import require_version
 from components.publish.gc import Decision, Rules, carry_out, plan
 from components.publish.pins import pin
 from components.publish.tests.conftest import Publish
@@ -119,11 +120,10 @@ def test_a_version_promoted_while_it_is_deleted_is_put_back(
 
     def interrupted(settings: StoreSettings, uri: str) -> None:
         """The manifest goes between the look for it and the move of the one who promotes."""
-        require = pointers.require_version
 
         def late(settings: StoreSettings, name: str, version: str) -> str:
-            found = require(settings, name, version)
-            monkeypatch.setattr(pointers, "require_version", require)
+            found = require_version(settings, name, version)
+            monkeypatch.setattr(pointers, "require_version", require_version)
             delete(settings, uri)
             return found
 
