@@ -31,6 +31,7 @@ def place(settings: ClusterSettings | None = None) -> Place:
         gpus=cluster.pool,
         every=partial(as_step, settings=cluster),
         store=partial(with_store, settings=cluster),
+        fetch=from_hub,
         data=partial(with_keys, settings=cluster),
         train=partial(as_training, settings=cluster),
         quantize=partial(as_quantization, settings=cluster),
@@ -40,13 +41,14 @@ def place(settings: ClusterSettings | None = None) -> Place:
 
 
 def as_step(task: Task, settings: ClusterSettings) -> None:
-    """Gives a task amounts, a time limit, retries with backoff and an unprivileged user.
+    """Gives a task amounts, a time limit, retries with backoff, an unprivileged user, no hub.
 
     Args:
         task: The task, changed in place.
         settings: The cluster.
     """
     _with_amounts(task, settings.step)
+    task.set_env_variable("HF_HUB_OFFLINE", "1")
     kubernetes.set_timeout(task, settings.step_seconds)
     kubernetes.set_security_context(
         task, run_as_user=settings.user, run_as_group=settings.user, run_as_non_root=True
@@ -57,6 +59,15 @@ def as_step(task: Task, settings: ClusterSettings) -> None:
         backoff_factor=2,
         backoff_max_duration=settings.longest_backoff,
     )
+
+
+def from_hub(task: Task) -> None:
+    """Lets a task ask a model hub, which no other may.
+
+    Args:
+        task: The task, changed in place.
+    """
+    task.set_env_variable("HF_HUB_OFFLINE", "0")
 
 
 def with_store(task: Task, settings: ClusterSettings) -> None:

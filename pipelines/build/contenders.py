@@ -102,7 +102,8 @@ def _for_a_while(
 ) -> tuple[Any, Task]:
     """Serves a model, asks it, removes it; gives the answers and the removal."""
     server = _server(place, who.name, who.weights, asked).after(after)
-    answers, task = _answers(place, who.name, server, asked, who.weights, who.prompt)
+    weights = server.outputs["model_uri"]  # the version that a pointer like latest meant
+    answers, task = _answers(place, who.name, server, asked, weights, who.prompt)
     return answers, _gone(place, who.name, asked).after(task)
 
 
@@ -115,7 +116,7 @@ def _base_benchmarks(place: Place, asked: Asked, after: Task) -> tuple[Any, Task
 
 def _uploaded(place: Place, name: str, model: Any, asked: Asked) -> Any:
     task = upload(model=model, name=asked.model_name).set_display_name(f"upload-{name}")
-    return place.step(task, place.store).outputs["candidate_uri"]
+    return place.step(task, place.store, place.server).outputs["candidate_uri"]
 
 
 def _server(place: Place, name: str, uri: Any, asked: Asked) -> Task:

@@ -109,6 +109,6 @@ def ask_judge(
 
 def _served(place: Place, model: Any, given: JudgeGiven) -> Task:
     sent = upload(model=model, name="finist-judge").set_display_name("upload-judge")
-    uri = place.step(sent, place.store).outputs["candidate_uri"]
+    uri = place.step(sent, place.store, place.server).outputs["candidate_uri"]
     task = deploy(name="judge", storage_uri=uri, served_model_name="judge", profile=given.profile)
     return place.step(task.set_display_name("deploy-judge"), place.store, place.server)

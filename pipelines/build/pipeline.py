@@ -70,7 +70,8 @@ def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
     ) -> outputs:  # type: ignore[valid-type]
         dataset = place.step(prepare(recipe=data), place.store, place.data)
         rows = {name: dataset.outputs[name] for name in ("train", "test")}
-        base = place.step(fetch_base_model(name=base_model), place.store).outputs["model"]
+        fetched = place.step(fetch_base_model(name=base_model), place.store, place.fetch)
+        base = fetched.outputs["model"]
         recipes = Recipes(
             sft=recipe,
             subset=subset,
@@ -154,7 +155,7 @@ def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
         passed = place.step(gate(board=place.step(board).outputs["board"]))
         published = publish(
             candidate_uri=found.candidate_uri,
-            base_model=base_model,
+            base_model=fetched.outputs["address"],
             run=place.run,
             data_recipe=data,
             subset=subset,

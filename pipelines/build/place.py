@@ -22,6 +22,8 @@ class Place:
     """Applied to each task: caching, retries, timeouts."""
     store: Callable[[Task], None] = field(default=_leave)
     """Applied to tasks that speak to S3."""
+    fetch: Callable[[Task], None] = field(default=_leave)
+    """Applied to tasks that bring a base model, which alone may ask a model hub."""
     data: Callable[[Task], None] = field(default=_leave)
     """Applied to the task that prepares data: keys of outside models, a lasting work folder."""
     train: Callable[[Task], None] = field(default=_leave)
@@ -29,7 +31,7 @@ class Place:
     quantize: Callable[[Task], None] = field(default=_leave)
     """Applied to the task that quantizes: one GPU, memory for the whole model."""
     server: Callable[[Task], None] = field(default=_leave)
-    """Applied to the tasks that start and remove a model server."""
+    """Applied to the tasks that start and remove a model server, and that upload what it serves."""
     outside: Callable[[Task], None] = field(default=_leave)
     """Applied to the tasks that ask models of others: their keys, a lasting work folder."""
     order: Callable[[Task, Task], None] = field(default=_leave)

@@ -102,4 +102,5 @@ def merged(place: Place, base: Any, adapter: Task) -> Any:
 
 def _student_base(place: Place, recipes: Recipes) -> Any:
     fetched = fetch_base_model(name=recipes.student_model)
-    return place.step(fetched.set_display_name("student-base"), place.store).outputs["model"]
+    place.step(fetched.set_display_name("student-base"), place.store, place.fetch)
+    return fetched.outputs["model"]

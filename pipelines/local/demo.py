@@ -191,14 +191,18 @@ def _laptop(deployment: str) -> Place:
 
     def every(task: Task) -> None:
         task.set_env_variable("FINIST_CODE", code)
+        task.set_env_variable("HF_HUB_OFFLINE", "1")
 
     def server(task: Task) -> None:
         task.set_caching_options(True, cache_key=deployment)
 
+    def fetch(task: Task) -> None:
+        task.set_env_variable("HF_HUB_OFFLINE", os.environ.get("HF_HUB_OFFLINE", "0"))
+
     def order(baseline: Task, server: Task) -> None:
         baseline.after(server)
 
-    return Place(every=every, server=server, order=order, run=deployment)
+    return Place(every=every, server=server, fetch=fetch, order=order, run=deployment)
 
 
 def _pipeline(this: Run) -> Any:

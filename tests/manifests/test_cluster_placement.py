@@ -30,18 +30,25 @@ def served(text: str) -> str:
     return text
 
 
+@dsl.component(base_image=image("train"), install_kfp_package=False)  # type: ignore[untyped-decorator]
+def fetched() -> str:
+    return "x"
+
+
 @dsl.pipeline(name="placed")  # type: ignore[untyped-decorator]
 def placed() -> None:
     cluster = place()
     first = plain()
     second = trained(text=first.output)
     third = served(text=second.output)
-    for task in (first, second, third):
+    fourth = fetched()
+    for task in (first, second, third, fourth):
         cluster.every(task)
     cluster.store(third)
     cluster.data(first)
     cluster.train(second)
     cluster.server(third)
+    cluster.fetch(fourth)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +63,15 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str
 def container(package: tuple[dict[str, Any], Any], name: str) -> dict[str, Any]:
     executor: dict[str, Any] = package[0]["deploymentSpec"]["executors"][f"exec-{name}"]
     return dict(executor["container"])
+
+
+def environment(package: Any, name: str) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in container(package, name)["env"]}
+
+
+def test_only_the_task_that_brings_a_base_model_may_ask_a_hub(package: Any) -> None:
+    assert environment(package, "fetched")["HF_HUB_OFFLINE"] == "0"
+    assert {environment(package, name)["HF_HUB_OFFLINE"] for name in ("plain", "served")} == {"1"}
 
 
 def test_training_gets_the_pools_gpus_nodes_and_shared_memory(package: Any) -> None:
@@ -86,8 +102,7 @@ def test_the_data_stage_goes_on_where_a_lost_pod_stopped(package: Any) -> None:
     assert (secret["secretName"], secret["optional"]) == (settings.data_secret, True)
     (volume,) = package[1]["plain"]["pvcMount"]
     assert volume["mountPath"] == WORKSPACE
-    (home,) = container(package, "plain")["env"]
-    assert (home["name"], home["value"]) == ("FINIST_HOME", WORKSPACE)
+    assert environment(package, "plain")["FINIST_HOME"] == WORKSPACE
     claims = [
         one["metadata"]["name"]
         for one in kustomize(REPOSITORY / "manifests" / "overlays" / "a100x4")
