@@ -12,7 +12,7 @@ class ServedSettings(Frozen):
     second; GPUs have time for more of everything.
     """
 
-    dialogues: NonNegativeInt = 48
+    dialogues: NonNegativeInt = 32
     """Held-out dialogues that the loss is taken on, balanced over products and intents; 0: all."""
     max_length: int = Field(default=2048, ge=16)
     """Tokens of a dialogue that the server takes; longer ones are left out and counted."""
