@@ -14,6 +14,7 @@ from components.core.whole_files import write_text
 from components.evaluate.evidence import read_evidence
 from components.evaluate.page import Links
 from components.evaluate.recovery.__main__ import app
+from components.evaluate.recovery.quantization import Quantization
 from components.evaluate.recovery.recovered import Recovery, flat
 from components.evaluate.recovery.report import RecoveryInputs, write_recovery
 from components.evaluate.recovery.tests import invented_recovery
@@ -21,6 +22,8 @@ from components.evaluate.recovery.tests.invented_recovery import write_inputs
 from components.evaluate.report import ReportInputs, write_report
 from components.evaluate.tests import invented
 from components.evaluate.tests.test_report import Page, words
+from components.quantize import results
+from components.quantize.settings import QuantizeSettings
 
 
 @pytest.fixture
@@ -127,6 +130,26 @@ def test_a_name_that_is_markup_is_text(inputs: RecoveryInputs, tmp_path: Path) -
     text = page_of(inputs, tmp_path)
     assert "<script>" not in text
     assert "and 2 more" in words(text)
+
+
+def test_what_the_quantize_step_writes_is_read() -> None:
+    written = results.Quantization(
+        settings=QuantizeSettings(scheme="w8a8", algorithm="rtn"),
+        calibration=results.Calibration(rows=8, tokens=300, too_long=0, digest="0"),
+        quantized_layers=2,
+        left_alone=(results.LeftAlone(layer="lm_head", why="output layer"),),
+        error_of="weights",
+        errors=(results.LayerError(layer="a", error=0.1),),
+        bytes_before={"linear layers": 400},
+        bytes_after={"linear layers": 200, "scales": 4},
+        seconds={"quantize": 1.0},
+        versions={"torch": "2"},
+    )
+    read = Quantization.model_validate_json(written.model_dump_json())
+    assert (read.name, read.sizes, read.quantized_layers) == ("W8A8 by RTN", (400, 204), 2)
+    assert read.reasons() == {"output layer": ["lm_head"]}
+    assert read.calibration is not None
+    assert read.calibration.tokens == 300
 
 
 def test_the_shell_gives_the_same(inputs: RecoveryInputs, tmp_path: Path) -> None:
