@@ -96,7 +96,7 @@ def _send(job: _Job, path: Path, name: str, expected: FileEntry | None) -> FileE
         job.advance(size)
         _check(path, entry, expected)
     elif size <= part_bytes(size):
-        content = path.read_bytes()
+        content = next(_parts(path, size), bytearray())
         entry = _entry(name, len(content), hashlib.sha256(content).hexdigest())
         _check(path, entry, expected)
         job.pool.submit(_put, job, name, content)
@@ -124,13 +124,22 @@ def _check(path: Path, found: FileEntry, expected: FileEntry | None) -> None:
         )
 
 
-def _parts(path: Path, size: int) -> Iterator[bytes]:
+def _parts(path: Path, size: int) -> Iterator[bytearray]:
+    """The parts of a file of about this size, in order.
+
+    As bytearray: boto3 makes a stream of bytes, which it sends in pieces of 16 KiB once the
+    server has given it leave.
+    """
     with path.open("rb") as file:
-        while part := file.read(part_bytes(size)):
+        while True:
+            part = bytearray(part_bytes(size))
+            del part[file.readinto(part) :]
+            if not part:
+                return
             yield part
 
 
-def _md5(content: bytes) -> str:
+def _md5(content: bytearray) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
@@ -143,11 +152,11 @@ def _compare(job: _Job, path: Path, name: str, size: int) -> FileEntry | None:
     for part in _parts(path, size):
         sha256.update(part)
         etags.append(_md5(part))
-    whole = etags[0] if len(etags) == 1 else etag_of_parts(etags) if etags else _md5(b"")
+    whole = etags[0] if len(etags) == 1 else etag_of_parts(etags) if etags else _md5(bytearray())
     return _entry(name, size, sha256.hexdigest()) if whole == stored.etag else None
 
 
-def _put(job: _Job, name: str, content: bytes) -> None:
+def _put(job: _Job, name: str, content: bytearray) -> None:
     key = job.place.key(name)
     with s3_client.naming(job.place.uri(name)):
         job.s3.put_object(Bucket=job.place.bucket, Key=key, Body=content, **job.encryption)  # type: ignore[arg-type]
@@ -180,7 +189,9 @@ def _begin(job: _Job, key: str) -> CutUpload:
     return CutUpload(bucket, key, reply["UploadId"], datetime.now(UTC))
 
 
-def _send_part(job: _Job, upload: CutUpload, number: int, part: bytes, there: Stored | None) -> str:
+def _send_part(
+    job: _Job, upload: CutUpload, number: int, part: bytearray, there: Stored | None
+) -> str:
     """Sends a part unless it is there; returns its ETag."""
     if there is None or there.size != len(part) or there.etag != _md5(part):
         with s3_client.naming(upload.uri):
@@ -189,7 +200,7 @@ def _send_part(job: _Job, upload: CutUpload, number: int, part: bytes, there: St
                 Key=upload.key,
                 UploadId=upload.upload_id,
                 PartNumber=number,
-                Body=part,
+                Body=part,  # type: ignore[arg-type]
             )
         etag = reply["ETag"].strip('"')
     else:

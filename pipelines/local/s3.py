@@ -94,6 +94,7 @@ def store_settings(url: str, keys: Credentials) -> StoreSettings:
         bucket=BUCKET,
         access_key=keys.s3_access_key.get_secret_value(),
         secret_key=SecretStr(keys.s3_secret_key.get_secret_value()),
+        session_token=None,  # one in the environment belongs to other keys
     )
 
 
@@ -105,6 +106,7 @@ def store_environment(url: str, keys: Credentials) -> dict[str, str]:
         "FINIST_BUCKET": BUCKET,
         "AWS_ACCESS_KEY_ID": keys.s3_access_key.get_secret_value(),
         "AWS_SECRET_ACCESS_KEY": keys.s3_secret_key.get_secret_value(),
+        "AWS_SESSION_TOKEN": "",
     }
 
 

@@ -114,7 +114,7 @@ class FaultProxy:
 
 
 def _head(reader: BufferedReader) -> bytes:
-    lines = []
+    lines: list[bytes] = []
     while not lines or lines[-1] != b"\r\n":
         line = reader.readline()
         if not line:
