@@ -17,6 +17,8 @@ from components.prepare.generate import generate
 from components.prepare.load import load_bank
 from components.train.tiny_model import write_tiny_model
 
+pytestmark = pytest.mark.xdist_group("vllm")
+
 RECIPE = Path(__file__).parent / "tiny.yaml"
 SECONDS = 840
 
@@ -69,13 +71,15 @@ def test_the_whole_loop_then_the_same_from_the_cache(home: Path, base: Path) -> 
     assert len(page) < 3_000_000
     assert "watch.html" in page
     assert "data_card.html" in page
-    for link in ("watch.html", "data_card.html", "orpo_curve.html", "distill_curve.html"):
+    pages = ("watch", "data_card", "orpo_curve", "distill_curve", "recovery")
+    for link in (f"{page}.html" for page in pages):
         assert (home / "report" / link).stat().st_size > 1000
     summary = json.loads((home / "report" / "summary.json").read_text())
     contenders = {row["measures"]["contender"] for row in summary["standings"]}
-    assert contenders == {"gigachat", "tuned", "orpo", "distilled"}
+    assert contenders == {"gigachat", "tuned", "orpo", "distilled", "quantized"}
+    assert summary["candidate"] == "quantized"
     assert summary["agreement"]["judge"] == "judge"
-    assert [gate["passed"] for gate in summary["gates"]] == [True, True]
+    assert [gate["passed"] for gate in summary["gates"]] == [True, True, True]
     released = json.loads((home / "last_release.json").read_text())["model_uri"]
     assert released.startswith("s3://finist/models/")
     assert left_behind(home) == []
