@@ -153,7 +153,9 @@ def measure(home: Path, mebibytes: int, rounds: int) -> dict[tuple[str, str], li
                     folder = home / ("model" if way == "up" else "copy")
                     os.sync()
                     uri = f"s3://{variables['FINIST_BUCKET']}/{who}-{turn}"
-                    took[who, way].append(runners[who](who, way, folder, uri, env))
+                    run = runners[who](who, way, folder, uri, env)
+                    took[who, way].append(run)
+                    print(f"{who} {way}: {run[0]:.1f} s", file=sys.stderr, flush=True)
                 same(home / "model", home / "copy")
                 shutil.rmtree(home / "copy")
     return took
