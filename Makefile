@@ -3,6 +3,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# A run starts some forty processes, each of which would compile our modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -12,6 +14,10 @@ DEEPEVAL := .venv-deepeval
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' images/dev/requirements.in)
+
+# Tests wait for processes and import libraries, one core each: two at a time take about half the time.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup --no-loadscope-reorder
 
 # The sets that share one environment on a laptop; a stamp is written only when all is installed.
 SETS := base train evaluate app dev
@@ -35,11 +41,16 @@ demo: install ## the whole loop on this machine: train, publish, serve, evaluate
 demo-full: install install-quantize ## the demo with its heavier stages: ORPO, distillation, quantization
 	$(BIN)/finist demo --recipe smollm2-135m-laptop-full
 
-test: install install-quantize lint ## linters, types and every test (what CI runs)
-	$(BIN)/python -m pytest
+test: install install-quantize ## linters, types and every test (what CI runs)
+	$(MAKE) --no-print-directory --jobs=2 --keep-going lint pytest
+
+# Without the installs as prerequisites: `make test` runs it beside `lint`, when they are done.
+.PHONY: pytest
+pytest:
+	$(PYTEST)
 
 test-fast: install install-quantize ## every test that needs neither vLLM nor minutes
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: $(VENV)/.installed ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

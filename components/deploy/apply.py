@@ -1,4 +1,7 @@
-"""Deploys and removes a model server: a folder on a laptop, Kubernetes elsewhere."""
+"""Deploys and removes a model server: a folder on a laptop, Kubernetes elsewhere.
+
+The libraries of KServe and Kubernetes take seconds to import, so each is where it is needed.
+"""
 
 import os
 from collections.abc import Sequence
@@ -6,8 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from components.core.errors import DeployError
-from components.deploy import directory, kubernetes_api
-from components.deploy.inference_service import build
+from components.deploy import directory
 from components.deploy.settings import DeploySettings, ModelServer
 from components.deploy.waiting import wait
 
@@ -30,12 +32,16 @@ def deploy_model(server: ModelServer, settings: DeploySettings) -> str:
     Raises:
         DeployError: It was refused, failed, or was not ready in `settings.ready_seconds`.
     """
+    from components.deploy.inference_service import build
+
     folder = os.environ.get(DIRECTORY_VARIABLE)
     content = build(server, settings)
     if folder:
         path = directory.write(content, Path(folder))
         look = partial(directory.look, path)
         return wait(server.name, look, settings.ready_seconds, DIRECTORY_SECONDS)
+    from components.deploy import kubernetes_api
+
     with kubernetes_api.connect() as api:
         kubernetes_api.apply(api, content)
         look = partial(kubernetes_api.look, api, content)
@@ -56,6 +62,8 @@ def remove_model(name: str, settings: DeploySettings) -> None:
     if folder:
         directory.remove(name, Path(folder))
         return
+    from components.deploy import kubernetes_api
+
     with kubernetes_api.connect() as api:
         kubernetes_api.delete(api, name, settings.namespace)
 
