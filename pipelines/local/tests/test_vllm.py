@@ -1,13 +1,14 @@
-"""From an InferenceService to vLLM's command line; once with the real vLLM."""
+"""From an InferenceService to vLLM's command line.
+
+The real vLLM is started so in components/evaluate/benchmarks/tests/test_with_vllm.py.
+"""
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from components.core.errors import DeployError
-from components.train.tiny_model import write_tiny_model
-from pipelines.local import inference, stack
+from pipelines.local import inference
 from pipelines.local.vllm import Cpu, serve_python, this_cpu, vllm_launch
 
 OLD = Cpu(frozenset({"avx2"}), (0, 1))
@@ -55,24 +56,3 @@ def test_missing_serve_environment_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(DeployError, match="/nowhere/python"):
         serve_python()
     assert this_cpu().cores
-
-
-@pytest.mark.slow
-def test_real_vllm_serves_a_tiny_llama(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = tmp_path / "home"
-    monkeypatch.setenv("FINIST_HOME", str(home))
-    model = write_tiny_model(tmp_path / "tiny", ["Какая ставка по вкладу «Сокол»?"])
-    try:
-        serve_python()
-    except DeployError as error:
-        pytest.skip(str(error))
-    try:
-        stack.start(())
-        stack.add_inference_service("tiny", model.as_uri(), ("--max-model-len=128",))
-        url = stack.wait_ready(seconds=240)["tiny"].url
-        asked = {"messages": [{"role": "user", "content": "Ставка?"}], "max_tokens": 5}
-        reply = httpx.post(f"{url}/chat/completions", json=asked | {"model": "tiny"}, timeout=60)
-        assert reply.status_code == 200, reply.text
-        assert reply.json()["usage"]["completion_tokens"] == 5
-    finally:
-        stack.stop()

@@ -1,17 +1,14 @@
 """Against the real vLLM: it weighs texts as the model's own probabilities say.
 
-Recovery's losses are checked here too, beside the benchmarks', since a server takes long to start.
+Recovery's losses are checked here too, beside the benchmarks', since a server takes long to start;
+and the laptop's stack starts it, from an InferenceService.
 """
 
-import os
-import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
 import pytest
 
 from components.core.errors import DeployError
@@ -30,10 +27,10 @@ from components.evaluate.recovery.settings import ServedSettings
 from components.prepare.subset import Subset
 from components.train.tiny_model import write_tiny_model
 from components.train.tokenized_dialogues import IGNORED, ids_and_labels
-from pipelines.local import inference
-from pipelines.local.launch import Launch
-from pipelines.local.ports import free_ports
-from pipelines.local.vllm import serve_python, this_cpu, vllm_launch
+from pipelines.local import stack
+from pipelines.local.vllm import START_SECONDS, serve_python
+
+pytestmark = pytest.mark.xdist_group("vllm")
 
 QUESTIONS = 12
 
@@ -52,7 +49,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     documents = choice_documents(read_dialogues(None), Subset(), QUESTIONS, seed=0)
     texts = [text for document in documents for text in (document.question, *document.options)]
     model = write_tiny_model(folder / "tiny", texts)
-    with vllm(model, folder / "vllm.log") as url:
+    with vllm(model, folder / "home") as url:
         yield Served(Endpoint(base_url=url, model="tiny"), model, documents)
 
 
@@ -133,37 +130,15 @@ def own_scores(folder: Path, documents: list[ChoiceDocument]) -> dict[str, float
 
 
 @contextmanager
-def vllm(model: Path, log: Path) -> Iterator[str]:
-    """Serves a model as the laptop does; gives the API's URL."""
+def vllm(model: Path, home: Path) -> Iterator[str]:
+    """Serves a model on the laptop's stack; gives the API's URL."""
     try:
-        python = serve_python()
+        serve_python()
     except DeployError as error:
         pytest.skip(str(error))
-    built = inference.build("tiny", model.as_uri(), ("--max-model-len=512",))
-    service = inference.InferenceService.model_validate(built)
-    launch = vllm_launch(service, model, free_ports(1)[0], python, this_cpu())
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            launch.argv,
-            env=os.environ | launch.environment,
-            cwd=launch.directory,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
     try:
-        wait_ready(process, launch, log)
-        yield launch.url
+        stack.start((), home=home)
+        stack.add_inference_service("tiny", model.as_uri(), ("--max-model-len=512",), home)
+        yield stack.wait_ready(seconds=START_SECONDS, home=home)["tiny"].url
     finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-def wait_ready(process: subprocess.Popen[bytes], launch: Launch, log: Path) -> None:
-    deadline = time.monotonic() + launch.start_seconds
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            if httpx.get(launch.health_url, timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(1)
-    pytest.fail(f"vLLM did not start:\n{log.read_text(errors='replace')[-2000:]}")
+        stack.stop(home)
