@@ -23,6 +23,7 @@ from components.core.errors import (
     StorageError,
 )
 from components.core.s3_client import client
+from components.core.store import ensure_bucket
 from components.core.upload import upload_directory
 from pipelines import cli
 from pipelines.local import inference, release, stack
@@ -109,6 +110,7 @@ def test_whole_stack_serves_published_and_base_model(home: Path, base: Path) -> 
     stack.wait_ready(seconds=60)
     tuned = checkpoint(base.with_name("tuned"), "Ставка 16%.")
     uri = "s3://finist/models/tuned/1"
+    ensure_bucket(stack.store_settings())  # a server that is healthy may still be making it
     upload_directory(stack.store_settings(), tuned, uri)
     release.write_release(home, release.Release(model_uri=uri))
 
