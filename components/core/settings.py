@@ -62,7 +62,7 @@ class StoreSettings(BaseSettings):
     read_timeout: float = Field(default=60, gt=0, validation_alias="FINIST_S3_READ_TIMEOUT")
     """Seconds without a byte, or with less than 64 KiB each, after which a stream is given up."""
     concurrency: int = Field(default=8, ge=1, le=64, validation_alias="FINIST_S3_CONCURRENCY")
-    """Parts on their way at once. An upload holds one part (16 MiB, more for files over 156 GiB)
+    """Parts on their way at once. An upload holds one part (8 MiB, more for files over 78 GiB)
     for each of them, and one more."""
 
     @field_validator("*", mode="wrap")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 1024 * 1024
 SLOWEST = 8 * 1024
 """Bytes a second, on average since the stream began, below which it is asked for anew after
 `read_timeout`: other streams of a server that throttles one connection are faster."""

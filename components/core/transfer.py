@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from tqdm import tqdm
 
 MIB = 1024**2
-PART_BYTES = 16 * MIB
+PART_BYTES = 8 * MIB
 MOST_PARTS = 10_000
 """S3's limit for one object."""
 
@@ -25,7 +25,7 @@ def part_bytes(size: int) -> int:
         size: The file's, in bytes.
 
     Returns:
-        16 MiB, or the least whole number of MiB with which 10,000 parts do.
+        8 MiB, or the least whole number of MiB with which 10,000 parts do.
     """
     return max(PART_BYTES, -(-size // (MOST_PARTS * MIB)) * MIB)
 

@@ -7,9 +7,10 @@ them, so hashing costs no pass of its own and memory holds a part for each sende
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from components.core import s3_client
@@ -25,7 +26,7 @@ from components.core.multipart import (
 )
 from components.core.settings import StoreSettings
 from components.core.store import Location, parse_uri, put_json, stored_objects
-from components.core.transfer import BoundedPool, part_bytes, progress
+from components.core.transfer import PART_BYTES, BoundedPool, part_bytes, progress
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -42,6 +43,8 @@ class _Job:
     """Objects that an upload before left, by name."""
     pool: BoundedPool
     advance: Callable[[int], None]
+    spare: SimpleQueue[bytearray] = field(default_factory=SimpleQueue)
+    """Buffers of parts that were sent: the kernel would hand out new memory page by page."""
 
 
 def upload_directory(
@@ -96,7 +99,7 @@ def _send(job: _Job, path: Path, name: str, expected: FileEntry | None) -> FileE
         job.advance(size)
         _check(path, entry, expected)
     elif size <= part_bytes(size):
-        content = next(_parts(path, size), bytearray())
+        content = next(_parts(job, path, size), bytearray())
         entry = _entry(name, len(content), hashlib.sha256(content).hexdigest())
         _check(path, entry, expected)
         job.pool.submit(_put, job, name, content)
@@ -124,19 +127,36 @@ def _check(path: Path, found: FileEntry, expected: FileEntry | None) -> None:
         )
 
 
-def _parts(path: Path, size: int) -> Iterator[bytearray]:
-    """The parts of a file of about this size, in order.
+def _parts(job: _Job, path: Path, size: int) -> Iterator[bytearray]:
+    """The parts of a file of about this size, in order; whoever is done with one calls `_spare`.
 
     As bytearray: boto3 makes a stream of bytes, which it sends in pieces of 16 KiB once the
     server has given it leave.
     """
     with path.open("rb") as file:
         while True:
-            part = bytearray(part_bytes(size))
-            del part[file.readinto(part) :]
-            if not part:
+            part = _buffer(job, part_bytes(size))
+            read = file.readinto(part)
+            if read == len(part):
+                yield part
+            else:
+                if read:
+                    yield part[:read]
+                _spare(job, part)
                 return
-            yield part
+
+
+def _buffer(job: _Job, size: int) -> bytearray:
+    try:
+        part = job.spare.get_nowait()
+    except Empty:
+        return bytearray(size)
+    return part if len(part) == size else bytearray(size)
+
+
+def _spare(job: _Job, part: bytearray) -> None:
+    if len(part) >= PART_BYTES:
+        job.spare.put(part)
 
 
 def _md5(content: bytearray) -> str:
@@ -149,9 +169,10 @@ def _compare(job: _Job, path: Path, name: str, size: int) -> FileEntry | None:
     if stored is None or stored.size != size:
         return None
     sha256, etags = hashlib.sha256(), []
-    for part in _parts(path, size):
+    for part in _parts(job, path, size):
         sha256.update(part)
         etags.append(_md5(part))
+        _spare(job, part)
     whole = etags[0] if len(etags) == 1 else etag_of_parts(etags) if etags else _md5(bytearray())
     return _entry(name, size, sha256.hexdigest()) if whole == stored.etag else None
 
@@ -161,6 +182,7 @@ def _put(job: _Job, name: str, content: bytearray) -> None:
     with s3_client.naming(job.place.uri(name)):
         job.s3.put_object(Bucket=job.place.bucket, Key=key, Body=content, **job.encryption)  # type: ignore[arg-type]
     job.advance(len(content))
+    _spare(job, content)
 
 
 def _send_parts(job: _Job, path: Path, name: str, expected: FileEntry | None) -> FileEntry:
@@ -169,7 +191,7 @@ def _send_parts(job: _Job, path: Path, name: str, expected: FileEntry | None) ->
         there = stored_parts(job.s3, upload)
     size, sha256 = 0, hashlib.sha256()
     sent: list[Future[str]] = []
-    for number, part in enumerate(_parts(path, path.stat().st_size), 1):
+    for number, part in enumerate(_parts(job, path, path.stat().st_size), 1):
         size += len(part)
         sha256.update(part)
         sent.append(job.pool.submit(_send_part, job, upload, number, part, there.get(number)))
@@ -206,6 +228,7 @@ def _send_part(
     else:
         etag = there.etag
     job.advance(len(part))
+    _spare(job, part)
     return etag
 
 

@@ -24,7 +24,7 @@ from components.core.upload import upload_directory
 from components.core.verify import verify_directory
 
 PART_BYTES = 5 * MIB
-"""The least that S3 takes, not the 16 MiB of earnest, so that there is less to move."""
+"""The least that S3 takes, not the 8 MiB of earnest, so that there is less to move."""
 BIG_PARTS = 5
 BIG = (BIG_PARTS - 1) * PART_BYTES + MIB // 2
 PART = re.compile(r"PUT \S*partNumber=(\d+)")
