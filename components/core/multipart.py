@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -36,10 +36,17 @@ class CutUpload:
 
 @dataclass(frozen=True)
 class Stored:
-    """Size in bytes and ETag (without its quotes) of an object or of a part."""
+    """An object or a part: size in bytes, ETag without its quotes, when it was written."""
 
     size: int
     etag: str
+    written: datetime
+    """With its time zone."""
+
+    @classmethod
+    def listed(cls, entry: Any) -> "Stored":
+        """What a listing of objects or of parts says of one."""
+        return cls(entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
 
 
 def abort(s3: "S3Client", upload: CutUpload) -> None:
@@ -71,9 +78,7 @@ def stored_parts(s3: "S3Client", upload: CutUpload) -> dict[int, Stored]:
         Bucket=upload.bucket, Key=upload.key, UploadId=upload.upload_id
     )
     return {
-        part["PartNumber"]: Stored(part["Size"], part["ETag"].strip('"'))
-        for page in pages
-        for part in page.get("Parts", ())
+        part["PartNumber"]: Stored.listed(part) for page in pages for part in page.get("Parts", ())
     }
 
 

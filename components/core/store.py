@@ -123,10 +123,20 @@ def stored_objects(s3: "S3Client", place: Location) -> dict[str, Stored]:
     with s3_client.naming(place.uri()):
         pages = s3.get_paginator("list_objects_v2")
         return {
-            entry["Key"].removeprefix(place.below): Stored(entry["Size"], entry["ETag"].strip('"'))
+            entry["Key"].removeprefix(place.below): Stored.listed(entry)
             for page in pages.paginate(Bucket=place.bucket, Prefix=place.below)
             for entry in page.get("Contents", ())
         }
+
+
+def delete_manifest(s3: "S3Client", place: Location) -> None:
+    """Takes a directory's manifest away: from then on the directory does not exist.
+
+    Raises:
+        StorageError: when the server is away or refuses.
+    """
+    with s3_client.naming(place.uri(MANIFEST_NAME)):
+        s3.delete_object(Bucket=place.bucket, Key=place.key(MANIFEST_NAME))
 
 
 def delete_directory(settings: StoreSettings, uri: str) -> None:

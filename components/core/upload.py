@@ -25,7 +25,7 @@ from components.core.multipart import (
     stored_parts,
 )
 from components.core.settings import StoreSettings
-from components.core.store import Location, parse_uri, put_json, stored_objects
+from components.core.store import Location, delete_manifest, parse_uri, put_json, stored_objects
 from components.core.transfer import PART_BYTES, BoundedPool, part_bytes, progress
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ def upload_directory(
     names = list(expected) or files_under(directory)
     there = stored_objects(s3, place)
     if MANIFEST_NAME in there:
-        with s3_client.naming(place.uri(MANIFEST_NAME)):
-            s3.delete_object(Bucket=place.bucket, Key=place.key(MANIFEST_NAME))
+        delete_manifest(s3, place)
     size = sum(_size(directory / name) for name in names)
     with (
         progress(f"upload {place.uri()}", size) as advance,

@@ -160,7 +160,7 @@ def _carry_out(settings: StoreSettings, name: str, decision: Decision, rules: Ru
     if not again.goes:
         return again
     manifest = store.get_json(settings, f"{decision.uri}/{MANIFEST_NAME}")
-    _delete_manifest(settings, decision.uri)
+    store.delete_manifest(s3_client.client(settings), store.parse_uri(decision.uri))
     # Whoever moves a pointer looks for the manifest before and after it, and pointers are read
     # here before and after the manifest goes: at least one of the two sees the other.
     again = _again(settings, name, decision, rules)
@@ -169,12 +169,6 @@ def _carry_out(settings: StoreSettings, name: str, decision: Decision, rules: Ru
     elif manifest is not None:
         store.put_json(settings, f"{decision.uri}/{MANIFEST_NAME}", manifest)
     return again
-
-
-def _delete_manifest(settings: StoreSettings, uri: str) -> None:
-    place = store.parse_uri(uri)
-    with s3_client.naming(place.uri(MANIFEST_NAME)):
-        s3_client.client(settings).delete_object(Bucket=place.bucket, Key=place.key(MANIFEST_NAME))
 
 
 def _again(settings: StoreSettings, name: str, decision: Decision, rules: Rules) -> Decision:

@@ -83,14 +83,11 @@ def folders_under(settings: StoreSettings, uri: str) -> dict[str, Folder]:
     """
     place = store.parse_uri(uri)
     found: dict[str, Folder] = {}
-    with s3_client.naming(place.uri()):
-        pages = s3_client.client(settings).get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=place.bucket, Prefix=place.below):
-            for entry in page.get("Contents", ()):
-                name, _, file = entry["Key"].removeprefix(place.below).partition("/")
-                if file:
-                    before = found.get(name, Folder(place.uri(name), 0, LONG_AGO, False))
-                    found[name] = _with(before, file, entry["Size"], entry["LastModified"])
+    for path, entry in store.stored_objects(s3_client.client(settings), place).items():
+        name, _, file = path.partition("/")
+        if file:
+            before = found.get(name, Folder(place.uri(name), 0, LONG_AGO, False))
+            found[name] = _with(before, file, entry.size, entry.written)
     return dict(sorted(found.items(), key=lambda item: item[1].written, reverse=True))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from components.core.errors import QuantizationError
 from components.core.json_lines import read_jsonl
+from components.core.rendered_dialogue import render_dialogue
 from components.core.schemas import Dialogue
 from components.prepare.subset import Subset, select
 from components.quantize.results import Calibration
@@ -84,16 +85,9 @@ def render(dialogues: Sequence[Dialogue], tokenizer: Any, max_length: int) -> Re
 
 
 def _ids(dialogue: Dialogue, tokenizer: Any) -> list[int]:
-    encoded = tokenizer.apply_chat_template(
-        [turn.model_dump() for turn in dialogue.turns],
-        return_dict=True,
-        return_assistant_tokens_mask=True,
-    )
-    ids: list[int] = encoded["input_ids"]
-    mask = encoded["assistant_masks"]
+    ids, answered = render_dialogue(dialogue.turns, tokenizer)
     # A template without `{% generation %}` marks no answers: then all of it counts.
-    end = max((place + 1 for place, answer in enumerate(mask) if answer), default=len(ids))
-    return ids[:end]
+    return ids[: max(answered) + 1] if answered else ids
 
 
 def packed(rows: Sequence[Sequence[int]], length: int) -> Iterator[tuple[list[int], list[int]]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from components.core.errors import TrainingError
+from components.core.rendered_dialogue import render_dialogue
 from components.core.schemas import Dialogue, Turn
 
 IGNORED = -100
@@ -75,12 +76,9 @@ def ids_and_labels(
     Returns:
         Token ids, and labels of the same length: the ids of all answers, `IGNORED` elsewhere.
     """
-    encoded = tokenizer.apply_chat_template(
-        [turn.model_dump() for turn in turns],
-        return_dict=True,
-        return_assistant_tokens_mask=True,
-    )
-    ids, mask = encoded["input_ids"], encoded["assistant_masks"]
-    end = max(position for position, answer in enumerate(mask) if answer) + 1
-    labels = [token if answer else IGNORED for token, answer in zip(ids, mask, strict=True)]
-    return ids[:end], labels[:end]
+    ids, answered = render_dialogue(turns, tokenizer)
+    end = max(answered) + 1
+    labels = [IGNORED] * end
+    for place in answered:
+        labels[place] = ids[place]
+    return ids[:end], labels

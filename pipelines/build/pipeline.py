@@ -125,17 +125,17 @@ def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
         ).set_display_name("answer-baseline")
         place.order(place.step(baseline, place.outside), found.candidate)
         answers = {"gigachat": baseline.outputs["answers"], **found.answers}
-        figures = {
-            f"{role}_benchmarks": found.benchmarks[name]
-            for role, name in (("base", "base"), ("candidate", parts.candidate))
-            if name in found.benchmarks
-        }
+        figures = {}
+        if parts.benchmarks:
+            figures["base_benchmarks"] = found.benchmarks["base"]
+            figures["candidate_benchmarks"] = found.benchmarks[parts.candidate]
         if made:
             answers, figures["agreement"] = ask_judge(place, made, given, answers, found.last)
         kept = None
         if parts.quantize:
             kept = place.step(recovered(parts, trained, found, answers))
             figures["recovery"] = kept.outputs["evidence"]
+        described = LOCAL if parts.judge == "local" else ""
         drift = place.step(watch(reference=rows["train"], current=answers[parts.candidate]))
         board = leaderboard(
             baseline=answers.pop("gigachat"),
@@ -143,7 +143,7 @@ def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
             losses=trained.losses.outputs["losses"],
             gates=gates,
             prices=prices,
-            judge_described=LOCAL if parts.judge == "local" else "",
+            judge_described=described,
             emulated_baseline=emulated_baseline,
             base_model=base_model,
             watch_link="watch.html",
@@ -165,7 +165,7 @@ def build_pipeline(place: Place, stages: Stages | None = None) -> Any:
             board=board.outputs["board"],
             data_card=dataset.outputs["card_json"],
             emulated_baseline=emulated_baseline,
-            judge_described=LOCAL if parts.judge == "local" else "",
+            judge_described=described,
             **({"recovery": kept.outputs["evidence"]} if kept else {}),
         ).after(passed)
         place.step(published, place.store)

@@ -1,12 +1,12 @@
 """Models whose number format this processor's vLLM has no kernel for, served dequantized."""
 
-import hashlib
 import json
 import subprocess
 from pathlib import Path
 
 from components.core.errors import DeployError
 from components.quantize.environment import quantize_python
+from pipelines.local.inference import short_hash
 from pipelines.local.state import REPOSITORY
 from pipelines.local.vllm import Cpu
 
@@ -36,7 +36,7 @@ def servable(model: Path, cpu: Cpu, kept: Path) -> tuple[Path, str]:
     """
     if NEEDED in cpu.flags or _format(model) != PACKED:
         return model, ""
-    dense = kept / f"{model.name}-{hashlib.sha256(str(model).encode()).hexdigest()[:12]}-dense"
+    dense = kept / f"{model.name}-{short_hash(str(model))}-dense"
     if not (dense / "config.json").is_file():
         _dequantize(model, dense)
     return dense, NOTE

@@ -168,7 +168,7 @@ def fetch(service: InferenceService, home: Path, settings: StoreSettings | None)
     """
     address = urlsplit(service.storage_uri)
     if address.scheme == "s3" and settings is not None:
-        target = home / "models" / f"{service.name}-{_short_hash(service.storage_uri)}"
+        target = home / "models" / f"{service.name}-{short_hash(service.storage_uri)}"
         target.parent.mkdir(parents=True, exist_ok=True)
         return download_directory(settings, service.storage_uri, target)
     local = {"file": Path(unquote(address.path)), "pvc": home / unquote(address.path.lstrip("/"))}
@@ -181,5 +181,6 @@ def fetch(service: InferenceService, home: Path, settings: StoreSettings | None)
     return directory
 
 
-def _short_hash(text: str) -> str:
+def short_hash(text: str) -> str:
+    """Names a text in 12 hex digits of its sha256, for folders."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]

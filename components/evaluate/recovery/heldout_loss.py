@@ -17,6 +17,7 @@ from transformers import AutoTokenizer
 
 from components.core.errors import BadInputError, EndpointError, MissingModelError
 from components.core.llm import Endpoint, client, down, for_each
+from components.core.rendered_dialogue import render_dialogue
 from components.core.schemas import Dialogue
 from components.evaluate.recovery.served_figures import DialogueLoss
 from components.evaluate.recovery.settings import ServedSettings
@@ -88,13 +89,8 @@ def read_tokens(dialogues: Sequence[Dialogue], folder: Path) -> list[Tokens]:
 
 
 def _tokens(dialogue: Dialogue, tokenizer: Any) -> Tokens:
-    encoded = tokenizer.apply_chat_template(
-        [turn.model_dump() for turn in dialogue.turns],
-        return_dict=True,
-        return_assistant_tokens_mask=True,
-    )
-    answered = [place for place, is_answer in enumerate(encoded["assistant_masks"]) if is_answer]
-    return Tokens(dialogue.dialogue_id, encoded["input_ids"][: answered[-1] + 1], answered)
+    ids, answered = render_dialogue(dialogue.turns, tokenizer)
+    return Tokens(dialogue.dialogue_id, ids[: answered[-1] + 1], answered)
 
 
 async def _weigh(

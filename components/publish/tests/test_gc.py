@@ -1,5 +1,6 @@
 from collections.abc import Collection
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -7,11 +8,14 @@ from components.core import s3_client, store
 from components.core.errors import MissingModelError
 from components.core.settings import StoreSettings
 from components.core.verify import verify_directory
-from components.publish import gc, pointers
+from components.publish import pointers
 from components.publish.addresses import require_version
 from components.publish.gc import Decision, Rules, carry_out, plan
 from components.publish.pins import pin
 from components.publish.tests.conftest import Publish
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 NO_AGE = timedelta(0)
 
@@ -116,22 +120,22 @@ def test_a_version_promoted_while_it_is_deleted_is_put_back(
         pointers.promote(s3_store, "put-back", each.version, "latest")
     planned = [one for one in plan(s3_store, "put-back", rules()) if one.uri == old.uri]
     seen = pointers.look(s3_store, "put-back", "production")
-    delete = gc._delete_manifest
+    delete = store.delete_manifest
 
-    def interrupted(settings: StoreSettings, uri: str) -> None:
+    def interrupted(s3: "S3Client", place: store.Location) -> None:
         """The manifest goes between the look for it and the move of the one who promotes."""
 
         def late(settings: StoreSettings, name: str, version: str) -> str:
             found = require_version(settings, name, version)
             monkeypatch.setattr(pointers, "require_version", require_version)
-            delete(settings, uri)
+            delete(s3, place)
             return found
 
         monkeypatch.setattr(pointers, "require_version", late)
         with pytest.raises(MissingModelError, match="is no published version"):
-            pointers.move(settings, seen, old.version)
+            pointers.move(s3_store, seen, old.version)
 
-    monkeypatch.setattr(gc, "_delete_manifest", interrupted)
+    monkeypatch.setattr(store, "delete_manifest", interrupted)
     (done,) = carry_out(s3_store, "put-back", planned, rules())
     assert done.why == "production stands for it" and not done.goes
     assert verify_directory(s3_store, old.uri) == []
