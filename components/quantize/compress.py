@@ -63,6 +63,7 @@ def compress(model: Path, rows: Path | None, settings: QuantizeSettings, out: Pa
     findings = _Findings()
     _check(model, settings)
     calibration = _rendered(model, rows, settings) if rows else None
+    _check_memory(model, settings, calibration)
     with findings.phase("load"):
         network = _load(model, settings)
     alone, layers = left_alone(network, settings), quantized(network, settings)
@@ -96,8 +97,13 @@ def _check(folder: Path, settings: QuantizeSettings) -> None:
         hollow = AutoModelForCausalLM.from_config(config)
     left_alone(hollow, settings)
     quantized(hollow, settings)
+
+
+def _check_memory(folder: Path, settings: QuantizeSettings, calibration: Rendered | None) -> None:
     if torch.cuda.is_available():
-        check_gpu(needs(config.to_dict(), settings), torch.cuda.mem_get_info()[1])
+        config = AutoConfig.from_pretrained(folder).to_dict()
+        tokens = calibration.summary().tokens if calibration else 0
+        check_gpu(needs(config, settings, tokens), torch.cuda.mem_get_info()[1])
 
 
 def _rendered(model: Path, rows: Path, settings: QuantizeSettings) -> Rendered:

@@ -27,14 +27,19 @@ class Needs:
     host: float
 
 
-def needs(config: Mapping[str, Any], settings: QuantizeSettings) -> Needs:
+def needs(
+    config: Mapping[str, Any], settings: QuantizeSettings, tokens: int | None = None
+) -> Needs:
     """Estimates the memory that quantizing a Llama-like model takes.
 
-    GPU: one decoder block in bfloat16, and the larger of two peaks. While rows pass: the Hessian of
-    each of its layers (inputs squared, float32) and the block's activations for one batch. While
-    GPTQ works on its widest layer: the Hessians, three copies of that layer's (what
-    `apply_activation_ordering` of llm-compressor 0.14 gathers), and four of its weights in float32
-    (the weights before, GPTQ's own copy, the error of a block of columns, the change).
+    GPU: one decoder block in bfloat16, the embeddings, which come with the first one, and the
+    larger of two peaks. While rows pass: the Hessian of each of its layers (inputs squared,
+    float32) and the block's activations for one batch. While GPTQ works on its widest layer: the
+    Hessians, three copies of that layer's (what `apply_activation_ordering` of llm-compressor 0.14
+    gathers), and four of its weights in float32 (the weights before, GPTQ's own copy, the error of
+    a block of columns, the change). AWQ has no Hessians, but keeps for all rows what goes into
+    attention, MLP and its last layer, what comes out, before and after, and the attention's mask
+    and weights (`_run_samples` of llm-compressor 0.14, which forces eager attention).
 
     Host: the weights in bfloat16 and the activations of all rows between two blocks, before and
     after. (Two bytes a weight: 405.9e9 weights are 756 GiB.)
@@ -42,6 +47,7 @@ def needs(config: Mapping[str, Any], settings: QuantizeSettings) -> Needs:
     Args:
         config: The model's config.json.
         settings: Rows and their length.
+        tokens: Of all rows; None for the most that the settings allow.
 
     Returns:
         The needs.
@@ -57,8 +63,13 @@ def needs(config: Mapping[str, Any], settings: QuantizeSettings) -> Needs:
     working = (3 * widest[1] ** 2 + 4 * widest[0] * widest[1]) * FLOAT32
     if settings.algorithm != "gptq":
         hessians = working = 0
-    between = 2 * settings.rows * settings.max_length * hidden * BF16
-    gpu = weights * BF16 + hessians + max(activations, working) + GPU_REST
+    tokens = settings.rows * settings.max_length if tokens is None else tokens
+    if settings.algorithm == "awq":
+        squares = (1 + config["num_attention_heads"]) * settings.max_length
+        activations += tokens * BF16 * (4 * hidden + config["intermediate_size"] + squares)
+    between = 2 * tokens * hidden * BF16
+    table = config["vocab_size"] * hidden * BF16
+    gpu = weights * BF16 + table + hessians + max(activations, working) + GPU_REST
     return Needs(gpu=gpu, host=total * BF16 + between)
 
 
