@@ -86,7 +86,8 @@ def adapt(
         adapter: An adapter to go on with; None begins a new one.
 
     Returns:
-        The model; on a CPU its frozen linear layers are packed.
+        The model; where there is no GPU, to which the Trainer would move it, its frozen linear
+        layers are packed.
 
     Raises:
         TrainingError: A target module or layer is not in the model, or the adapter does not fit.
@@ -102,7 +103,7 @@ def adapt(
         adapted = get_peft_model(model, _new(model, settings.lora), autocast_adapter_dtype=own)
     else:
         adapted = _continued(model, adapter, own)
-    if adapted.device.type == "cpu" and settings.hardware.deepspeed == "none":
+    if not torch.cuda.is_available() and settings.hardware.deepspeed == "none":
         pack_frozen_linears(adapted)
     return adapted
 

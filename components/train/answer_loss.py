@@ -8,6 +8,7 @@ before the head gives the same loss; the tests hold the two side by side.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from components.core.errors import TrainingError
 from components.core.whole_files import write_text
 from components.train.frozen_layers import lower_outputs, pad, run_layers
 from components.train.tokenized_dialogues import IGNORED
+
+PACKED = ("position_ids", "cu_seq_lens_q")
+"""What a batch of packed rows has beside tokens and labels."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class AnswerLossTrainer(SFTTrainer):
         Args:
             model: As accelerate wraps it.
             inputs: `input_ids` and `labels` `(batch, length)`, padded on the right; `index`
-                `(batch,)` with frozen lower layers, or `position_ids` of a packed row.
+                `(batch,)` with frozen lower layers, or what `PACKED` names of a packed row.
 
         Returns:
             Logits, targets and rows of the labelled positions.
@@ -141,18 +145,19 @@ def logits_at(model: Any, inputs: Mapping[str, Tensor], chosen: Tensor) -> Tenso
     Args:
         model: A causal language model of transformers, bare or wrapped.
         inputs: `input_ids` `(batch, length)`, padded on the right (causality alone then keeps the
-            padding out), and `position_ids` where rows are packed.
+            padding out); where rows are packed, `position_ids` and `cu_seq_lens_q`.
         chosen: Which predictions are wanted, `(batch, length - 1)`.
 
     Returns:
         The logits at the chosen positions, row by row, `(chosen, vocabulary)`.
     """
     columns = chosen.any(dim=0).nonzero()[:, 0]
-    packed = {name: inputs[name] for name in ("position_ids",) if name in inputs}
+    packed = {name: inputs[name] for name in PACKED if name in inputs}
     outputs = model(
         input_ids=inputs["input_ids"], logits_to_keep=columns, use_cache=False, **packed
     )
-    logits: Tensor = outputs.logits[chosen[:, columns]]
+    # Of a single row every column is chosen: to choose again would copy all logits.
+    logits: Tensor = outputs.logits[0 if len(chosen) == 1 else chosen[:, columns]]
     return logits
 
 
@@ -180,13 +185,15 @@ def collate_packed(rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
 
     Returns:
         `input_ids`, `labels` and `position_ids` `(1, length)`; positions begin anew with each
-        dialogue, by which transformers knows that it must see itself alone.
+        dialogue, by which transformers knows that it must see itself alone. `cu_seq_lens_q`, where
+        dialogues begin and the last one ends, tells the same to `gpu_layers.attend`.
     """
     ids = [token for row in rows for token in row["input_ids"]]
     labels = [label for row in rows for label in row["labels"]]
-    positions = [torch.arange(length) for row in rows for length in row["seq_lengths"]]
+    lengths = [length for row in rows for length in row["seq_lengths"]]
     return {
         "input_ids": torch.tensor([ids]),
         "labels": torch.tensor([labels]),
-        "position_ids": torch.cat(positions)[None],
+        "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
+        "cu_seq_lens_q": torch.tensor([0, *accumulate(lengths)], dtype=torch.int32),
     }

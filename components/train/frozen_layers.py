@@ -49,16 +49,16 @@ def lower_outputs(
         batch_size: Rows at a time; rows of like length go together.
 
     Returns:
-        One tensor `(length, width)` per row, in the order of `rows`.
+        One tensor `(length, width)` per row in host memory, in the order of `rows`.
     """
     outputs: dict[int, Tensor] = {}
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
     for start in tqdm(range(0, len(order), batch_size), desc="frozen layers", unit="batch"):
         indices = order[start : start + batch_size]
-        ids = pad([rows[index] for index in indices], 0)
+        ids = pad([rows[index] for index in indices], 0).to(model.device)
         hidden = run_layers(model, model.embed_tokens(ids), slice(first))
         for position, index in enumerate(indices):
-            outputs[index] = hidden[position, : len(rows[index])].clone()
+            outputs[index] = hidden[position, : len(rows[index])].to("cpu", copy=True)
     return [outputs[index] for index in range(len(rows))]
 
 

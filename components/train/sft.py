@@ -14,6 +14,7 @@ from components.prepare.subset import Subset, select
 from components.train.adapted_model import adapt, first_adapted_layer, load_base, load_tokenizer
 from components.train.answer_loss import AnswerLossTrainer, collate, collate_packed
 from components.train.checkpoints import checkpoint_place
+from components.train.gpu_layers import speed_up
 from components.train.settings import SftSettings
 from components.train.tokenized_dialogues import TokenizedDialogues, tokenize
 from components.train.training_run import (
@@ -78,7 +79,7 @@ def _trainer(
 ) -> AnswerLossTrainer:
     rows, heldout = (part.rows for part in data)
     trainer = AnswerLossTrainer(
-        model=adapt(model, settings),
+        model=speed_up(adapt(model, settings), settings),
         args=config,
         train_dataset=_packed(rows, settings) if settings.packing else Dataset.from_list(rows),
         eval_dataset=Dataset.from_list(_alone(heldout) if settings.packing else heldout),

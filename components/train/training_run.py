@@ -133,6 +133,7 @@ def arguments(
         # know its second half only.
         logging_steps=gcd(LOGGING_UPDATES, settings.evaluate_every),
         prediction_loss_only=True,
+        logging_nan_inf_filter=False,  # such a loss is refused; the filter waits for the GPU
         seed=settings.seed,
         bf16=cuda and training_dtype(hardware.dtype) is torch.bfloat16,
         dataloader_pin_memory=cuda,

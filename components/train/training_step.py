@@ -11,6 +11,7 @@ from components.core.recipes import check_recipe
 from components.core.schemas import LossPoint
 from components.prepare.subset import Subset
 from components.train.distill import Teacher, distill
+from components.train.gpu_layers import keep_memory_whole
 from components.train.launch import launch, needs_processes
 from components.train.loss_curve import write_html
 from components.train.merge import merge
@@ -42,6 +43,7 @@ def run_sft(
         TrainingError: See `components.train.sft.fine_tune`.
     """
     settings = check_recipe("the recipe", recipe, SftSettings)
+    keep_memory_whole()
     if needs_processes(settings.hardware):
         given = {"recipe": recipe, "paths": paths, "curve": curve, "subset": subset}
         return launch("run_sft", given, settings.hardware)
@@ -71,6 +73,7 @@ def run_orpo(
         TrainingError: See `components.train.orpo.align`.
     """
     settings = check_recipe("the recipe", recipe, OrpoSettings)
+    keep_memory_whole()
     if needs_processes(settings.hardware):
         given = {"recipe": recipe, "paths": paths, "curve": curve, "start": start}
         return launch("run_orpo", given, settings.hardware)
@@ -122,6 +125,7 @@ def train_student(
 ) -> dict[str, float]:
     """Trains a student's adapter; see `run_distill`."""
     settings = check_recipe("the recipe", recipe, DistillSettings)
+    keep_memory_whole()
     if needs_processes(settings.hardware):
         given = {"recipe": recipe, "paths": paths, "curve": curve, "subset": subset}
         return launch("train_student", given | {"answers": answers}, settings.hardware)

@@ -1,8 +1,10 @@
 """How fast LoRA SFT runs on this GPU, and how much memory it takes, beside what the planner says.
 
 Random weights of Llama-3.1-8B's shape, and of the 70B's with fewer layers, scaled to all of them;
-rows of 4,096 packed tokens, r=16 on all linear layers, bfloat16, layers checkpointed. Speed and
-memory do not depend on the weights' values. Without CUDA nothing is measured.
+rows of 4,096 tokens packed with dialogues of 512, r=16 on all linear layers, bfloat16. Speed and
+memory do not depend on the weights' values. MFU counts what LoRA needs: 4 operations for each
+weight and token (frozen weights have no gradient), attention within dialogues, the head on the
+answers, and nothing twice. Without CUDA nothing is measured.
 
     .venv/bin/python tests/bench/sft_gpu.py [--updates N]
     .venv/bin/python tests/bench/sft_gpu.py --tiny   # tries the code on a CPU, without meaning
@@ -42,6 +44,9 @@ class Case:
     layers: int | None = None
     """Fewer than the model has; its figures are then scaled to all."""
     row: int = 4096
+    checkpointing: bool = False
+    """Whether layers are computed again for the backward pass."""
+    compiled: bool = False
 
     def shape(self) -> ModelShape:
         """Gives the shape that is trained."""
@@ -59,8 +64,14 @@ class Measured:
     device: str
 
 
-CASES = {"8b": Case("llama-3.1-8b"), "70b-8-layers": Case("llama-3.1-70b", layers=8)}
-TINY = {"tiny": Case("smollm2-135m", layers=2, row=1024)}
+CASES = {
+    "8b": Case("llama-3.1-8b", compiled=True),
+    "8b-checkpointed": Case("llama-3.1-8b", checkpointing=True, compiled=True),
+    "8b-not-compiled": Case("llama-3.1-8b"),
+    "8b-checkpointed-not-compiled": Case("llama-3.1-8b", checkpointing=True),
+    "70b-8-layers": Case("llama-3.1-70b", layers=8, checkpointing=True),
+}
+TINY = {"tiny": Case("smollm2-135m", layers=2, row=1024, checkpointing=True)}
 
 
 def main() -> None:
@@ -117,7 +128,14 @@ def planned_work(case: Case) -> TrainingWork:
     """Gives the run as the planner sees it."""
     share = ANSWER / DIALOGUE
     return TrainingWork(
-        sequence_tokens=case.row, micro_batch=1, accumulation=1, lora_rank=16, head_share=share
+        sequence_tokens=case.row,
+        dialogue_tokens=DIALOGUE,
+        micro_batch=1,
+        accumulation=1,
+        lora_rank=16,
+        checkpointing=case.checkpointing,
+        compiled=case.compiled,
+        head_share=share,
     )
 
 
@@ -133,7 +151,7 @@ def measure(case: Case, updates: int) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         trainer, clock = make_trainer(case, updates, Path(folder))
         trainer.train()
-    seconds = clock.ends[-1] - clock.ends[WARM_UP - 1]
+    seconds = clock.ended - clock.began
     return Measured(updates * case.row / seconds, *peak())
 
 
@@ -155,16 +173,17 @@ def make_trainer(case: Case, updates: int, folder: Path) -> tuple[Any, Any]:
 
     from components.train.adapted_model import adapt
     from components.train.answer_loss import AnswerLossTrainer, collate_packed
+    from components.train.gpu_layers import speed_up
     from components.train.tiny_model import write_tiny_model
 
     write_tiny_model(folder / "tokenizer", ["Какая ставка по вкладу?"])
     settings = SftSettings.model_validate(
-        {"lora": {"rank": 16}, "hardware": {"gradient_checkpointing": True}}
+        {"lora": {"rank": 16}, "packing": True, "compile_layers": case.compiled}
     )
-    clock = make_clock()
+    clock = make_clock(WARM_UP + updates)
     trainer = AnswerLossTrainer(
-        model=adapt(random_model(case.shape()), settings),
-        args=arguments(folder, updates),
+        model=speed_up(adapt(random_model(case.shape()), settings), settings),
+        args=arguments(case, folder, updates),
         train_dataset=Dataset.from_list(random_rows(case, WARM_UP + updates)),
         data_collator=collate_packed,
         processing_class=AutoTokenizer.from_pretrained(folder / "tokenizer"),
@@ -189,8 +208,8 @@ def random_model(shape: ModelShape) -> Any:
         torch.set_default_dtype(kinds[0])
 
 
-def arguments(folder: Path, updates: int) -> Any:
-    """Gives the Trainer's arguments."""
+def arguments(case: Case, folder: Path, updates: int) -> Any:
+    """Gives the Trainer's arguments, as `components/train/training_run.py` sets them."""
     import torch
     from trl import SFTConfig
 
@@ -201,11 +220,12 @@ def arguments(folder: Path, updates: int) -> Any:
         per_device_train_batch_size=1,
         bf16=cuda,
         use_cpu=not cuda,
-        gradient_checkpointing=True,
+        gradient_checkpointing=case.checkpointing,
         gradient_checkpointing_kwargs={"use_reentrant": False},
         report_to="none",
         disable_tqdm=True,
         logging_steps=10_000,
+        logging_nan_inf_filter=False,
         save_strategy="no",
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
@@ -213,19 +233,23 @@ def arguments(folder: Path, updates: int) -> Any:
     )
 
 
-def make_clock() -> Any:
-    """Gives a callback that notes when each update ended."""
+def make_clock(last: int) -> Any:
+    """Gives a callback that notes when the warm-up ended, and the last update.
+
+    It waits for the GPU there only, since training does not wait after each update either.
+    """
     import torch
     from transformers import TrainerCallback
 
     class Clock(TrainerCallback):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.ends: list[float] = []
+        began = ended = 0.0
 
-        def on_step_end(self, *args: object, **kwargs: object) -> None:
+        def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+            if state.global_step not in (WARM_UP, last):
+                return
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            self.ends.append(time.perf_counter())
+            self.began, self.ended = self.ended, time.perf_counter()
 
     return Clock()
 

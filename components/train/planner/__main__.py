@@ -35,6 +35,18 @@ def plan(
         int | None, typer.Option(help="Training: of a dialogue [512].")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Training: passes over the data [1].")] = None,
+    checkpointing: Annotated[
+        bool | None,
+        typer.Option(
+            "--checkpointing/--no-checkpointing", help="Training: compute layers twice [yes]."
+        ),
+    ] = None,
+    compiled: Annotated[
+        bool | None,
+        typer.Option(
+            "--compiled/--not-compiled", help="Training: compile_layers of a recipe [no]."
+        ),
+    ] = None,
     quantization: Annotated[Quantization | None, typer.Option(help="Serving only [none].")] = None,
     prompt_tokens: Annotated[int | None, typer.Option(help="Serving: of a request [500].")] = None,
     answer_tokens: Annotated[int | None, typer.Option(help="Serving: of an answer [500].")] = None,
@@ -66,6 +78,8 @@ def plan(
         "lora_rank": lora_rank,
         "dialogue_tokens": dialogue_tokens,
         "epochs": epochs,
+        "checkpointing": checkpointing,
+        "compiled": compiled,
     }
     serving: Given = {
         "quantization": quantization,

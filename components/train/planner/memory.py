@@ -98,27 +98,28 @@ def served_weights(shape: ModelShape, quantization: Quantization) -> float:
     return layers + (parameters.total - parameters.layers) * BF16
 
 
-def saved_per_token(shape: ModelShape, adapters: bool, dropout: bool) -> int:
+def saved_per_token(shape: ModelShape, work: TrainingWork) -> int:
     """Bytes that one layer keeps for its backward pass, for each token.
 
     Counted as Korthikanti et al. count theirs (section 4.1, 34 s b h + 5 a s^2 b), for a Llama
-    layer with flash attention, which keeps no scores: each of two norms its input and a float32
-    copy (6 h each), the inputs of attention and of the MLP (2 h each), queries and attention's
+    layer with flash attention, which keeps no scores: a float32 copy of the input of each of two
+    norms (4 h each), the inputs of attention and of the MLP (2 h each), queries and attention's
     output (2 q each), keys and values (2 k each), gate, up, SiLU of gate and their product
-    (2 f each). Adapters with dropout keep a changed copy and a byte of mask of each linear map's
-    input: 3 (5 h + q + f).
+    (2 f each). Compiled layers keep the inputs of norms in bf16 and compute SiLU again. Adapters
+    with dropout keep a changed copy and a byte of mask of each linear map's input: 3 (5 h + q + f).
 
     Args:
         shape: The model: h hidden, q query, k key and f inner size.
-        adapters: Whether LoRA or QLoRA is trained.
-        dropout: Whether the adapters drop out inputs.
+        work: The run.
 
     Returns:
         Bytes.
     """
     hidden, query, inner = shape.hidden_size, shape.query_size, shape.intermediate_size
-    layer = 16 * hidden + 4 * query + 4 * shape.key_value_size + 8 * inner
-    return layer + (3 * (5 * hidden + query + inner) if adapters and dropout else 0)
+    norms, products = (8 * hidden, 6 * inner) if work.compiled else (12 * hidden, 8 * inner)
+    layer = norms + 4 * query + 4 * shape.key_value_size + products
+    dropped = work.method != "full" and work.lora_dropout
+    return layer + (3 * (5 * hidden + query + inner) if dropped else 0)
 
 
 def activation_bytes(shape: ModelShape, work: TrainingWork) -> float:
@@ -128,7 +129,7 @@ def activation_bytes(shape: ModelShape, work: TrainingWork) -> float:
     and one layer at a time is computed again; without it every layer keeps all. On top come the
     gradients of gate and up, which are alive together: 4 f for each token.
     """
-    saved = saved_per_token(shape, work.method != "full", work.lora_dropout)
+    saved = saved_per_token(shape, work)
     inputs = BF16 * shape.hidden_size
     layers = shape.num_hidden_layers
     kept = layers * inputs + saved if work.checkpointing else layers * saved

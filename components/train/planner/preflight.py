@@ -17,7 +17,7 @@ from components.train.planner.plan import (
 )
 from components.train.planner.settings import TrainingWork
 from components.train.planner.table import as_table, duration
-from components.train.settings import OrpoSettings, TrainingSettings
+from components.train.settings import OrpoSettings, SftSettings, TrainingSettings
 
 
 def preflight(recipes: Sequence[TrainingSettings], pool: GpuPool | None) -> str:
@@ -83,6 +83,7 @@ def training_work(settings: TrainingSettings) -> TrainingWork:
         accumulation=optimizer.accumulation,
         lora_rank=settings.lora.rank,
         checkpointing=hardware.gradient_checkpointing,
+        compiled=isinstance(settings, SftSettings) and settings.compile_layers,
         zero3=hardware.deepspeed == "zero3",
     )
 

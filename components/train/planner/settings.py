@@ -28,6 +28,8 @@ class TrainingWork(_Settings):
     """Whether the adapters drop out inputs, and so keep a copy of each."""
     checkpointing: bool = True
     """Keep each layer's input only, and compute the layer again for the backward pass."""
+    compiled: bool = False
+    """Whether layers are compiled (`compile_layers` of an SFT recipe)."""
     zero3: bool | None = None
     """Whether the GPUs share the model's states; None shares them where a copy does not fit."""
     head_share: float = Field(1.0, gt=0, le=1)
@@ -66,9 +68,10 @@ class ServingWork(_Settings):
 class Assumptions(_Settings):
     """What no data sheet says: shares of the peak that software reaches. Change them here."""
 
-    training_hfu: float = Field(0.45, gt=0, le=1)
-    """Share of the bf16 peak in training, counting what is computed twice (HFU of PaLM's
-    appendix B, arXiv:2204.02311; MFU leaves that out and is printed beside it)."""
+    product_share: float = Field(0.77, gt=0, le=1)
+    """Share of the bf16 peak that matrix products reach in training."""
+    kernel_share: float = Field(0.57, gt=0, le=1)
+    """Share of the memory bandwidth that training's small kernels reach, their launches counted."""
     prefill_mfu: float = Field(0.5, gt=0, le=1)
     """Share of the arithmetic peak while a server reads prompts, or decodes a large batch."""
     bandwidth_share: float = Field(0.7, gt=0, le=1)
@@ -85,7 +88,7 @@ class Assumptions(_Settings):
     """What PyTorch's allocator holds in blocks too small to use, as a share of activations."""
     training_memory_share: float = Field(0.82, gt=0, le=1)
     """Share of a GPU's memory that a training plan may fill: of a published run the prediction
-    saw no more (30.1 of 36.6 GB, see the README)."""
+    saw no more (30.0 of 36.6 GB, see the README)."""
     serving_memory_share: float = Field(0.9, gt=0, le=1)
     """vLLM's `gpu_memory_utilization`."""
     batched_tokens: int = Field(8192, ge=1)

@@ -24,6 +24,10 @@ from components.train.planner.settings import (
     TrainingWork,
 )
 
+COMPILED_TRAFFIC = 0.5
+"""What compiled layers move between matrix products, as a share of what they move otherwise:
+measured with and without checkpointing, see README.md."""
+
 
 @dataclass(frozen=True)
 class TrainingFlops:
@@ -84,8 +88,9 @@ def training_flops(shape: ModelShape, work: TrainingWork) -> TrainingFlops:
 
     Forward takes 2 N for N weights that multiply. Backward takes 2 N for the gradients of
     inputs, and 2 N more for those of weights, which frozen weights do not have: LoRA takes
-    4 N, not 6 N (LoRA, section 4.2). Attention's backward is twice its forward. Checkpointing
-    computes the layers, not the head, a second time (Korthikanti et al., section 5).
+    4 N, not 6 N (LoRA, section 4.2). Dialogues of a packed row see themselves alone, and
+    attention's backward is twice its forward. Checkpointing computes the layers, not the head, a
+    second time (Korthikanti et al., section 5).
 
     Args:
         shape: The model.
@@ -95,9 +100,10 @@ def training_flops(shape: ModelShape, work: TrainingWork) -> TrainingFlops:
         Operations for each token.
     """
     parameters = count_parameters(shape)
+    seen = min(work.sequence_tokens, work.dialogue_tokens)
     head = shape.vocab_size * shape.hidden_size * work.head_share
     adapters = 0 if work.method == "full" else lora_parameters(shape, work.lora_rank)
-    attention = attention_flops(shape, work.sequence_tokens / 2)
+    attention = attention_flops(shape, seen / 2)
     layers = 2 * (parameters.layers + adapters) + attention
     weight_gradients = 2 * (parameters.layers + head if work.method == "full" else adapters)
     return TrainingFlops(
@@ -105,6 +111,30 @@ def training_flops(shape: ModelShape, work: TrainingWork) -> TrainingFlops:
         backward=layers + attention + 2 * head + weight_gradients,
         recomputed=layers if work.checkpointing else 0,
     )
+
+
+def kernel_bytes(shape: ModelShape, work: TrainingWork) -> float:
+    """Bytes that a forward pass moves for one token between its matrix products, in all layers.
+
+    Counted kernel by kernel as transformers and PEFT run a Llama: each of two norms 36 h (to
+    float32 and back, square, mean, two products), each of two residual sums 6 h, rotary embedding
+    18 (q + k), SiLU of gate and its product with up 10 f. The adapter of a linear map reads what
+    goes in (2 bytes a number) and writes, scales and adds what comes out (12). Compiled layers take
+    several steps at once.
+
+    Args:
+        shape: The model: h hidden, q query, k key and f inner size.
+        work: The run.
+
+    Returns:
+        Bytes.
+    """
+    sizes = shape.linear_sizes
+    layer = 84 * shape.hidden_size + 18 * (shape.query_size + shape.key_value_size)
+    layer += 10 * shape.intermediate_size
+    if work.method != "full":
+        layer += sum(2 * wide + 12 * high for wide, high in sizes)
+    return shape.num_hidden_layers * layer * (COMPILED_TRAFFIC if work.compiled else 1)
 
 
 def link_bandwidth(pool: GpuPool, assumed: Assumptions) -> float:
@@ -119,10 +149,11 @@ def training_seconds(
 ) -> dict[str, float]:
     """Time of one micro-batch for each thing it may wait for; they overlap.
 
-    Memory traffic reads all weights once for each pass over the layers, and QLoRA also writes
-    and reads them unpacked. ZeRO-3 gathers all weights for the forward and for the backward
-    pass, and full training scatters its gradients (ZeRO, section 7.2); without shards full
-    training reduces its gradients among the copies, twice their size.
+    Arithmetic is the matrix products and, in turns with them, the kernels that only move bytes;
+    backward moves twice what forward does. Memory traffic reads all weights once for each pass over
+    the layers, and QLoRA also writes and reads them unpacked. ZeRO-3 gathers all weights for the
+    forward and for the backward pass, and full training scatters its gradients (ZeRO, section 7.2);
+    without shards full training reduces its gradients among the copies, twice their size.
 
     Args:
         shape: The model.
@@ -135,13 +166,15 @@ def training_seconds(
         Seconds for `arithmetic`, `memory` and `links`.
     """
     flops = work.tokens * training_flops(shape, work).hardware
+    between = work.tokens * kernel_bytes(shape, work) * (4 if work.checkpointing else 3)
     weights = base_weights(shape, work.method)
     passes = 3 if work.checkpointing else 2
     unpacked = 2 * BF16 * count_parameters(shape).layers if work.method == "qlora" else 0
     sent = (2 * weights if shards > 1 else 0) + _gradient_traffic(shape, work, shards)
     others = (pool.count - 1) / pool.count
     return {
-        "arithmetic": flops / (pool.gpu.bf16 * assumed.training_hfu),
+        "arithmetic": flops / (pool.gpu.bf16 * assumed.product_share)
+        + between / (pool.gpu.bandwidth * assumed.kernel_share),
         "memory": passes * (weights + unpacked) / (pool.gpu.bandwidth * assumed.bandwidth_share),
         "links": sent * others / link_bandwidth(pool, assumed),
     }

@@ -62,6 +62,29 @@ def test_lora_with_zero_3_is_within_a_tenth_of_the_published_memory(
     assert memory.total / GIB == pytest.approx(64, rel=0.10)
 
 
+@pytest.mark.parametrize(
+    ("model", "layers", "layout", "h100", "h200", "gib"),
+    [
+        ("llama-3.1-8b", 32, {"checkpointing": False, "compiled": True}, 15_506, 16_213, 37.0),
+        ("llama-3.1-8b", 32, {"checkpointing": True, "compiled": True}, 10_854, 11_221, 21.2),
+        ("llama-3.1-8b", 32, {"checkpointing": False}, 11_246, 12_064, 41.9),
+        ("llama-3.1-8b", 32, {"checkpointing": True}, 8_095, 8_320, 20.9),
+        ("llama-3.1-70b", 8, {"checkpointing": True}, 11_052, 11_413, 22.0),
+    ],
+)
+def test_lora_on_one_gpu_is_within_a_tenth_of_what_was_measured(
+    model: str, layers: int, layout: dict[str, bool], h100: float, h200: float, gib: float
+) -> None:
+    """Tokens a second and memory of `tests/bench/sft_gpu.py`, 2026-11-26."""
+    shape = load_shape(model).model_copy(update={"num_hidden_layers": layers})
+    row = {"sequence_tokens": 4096, "head_share": 200 / 512, "accumulation": 1}
+    work = TrainingWork.model_validate(row | layout)
+    assert training_memory(shape, work, 1, ASSUMED).total / GIB == pytest.approx(gib, rel=0.1)
+    for gpu, measured in ((H100, h100), (GPUS["H200-141GB"], h200)):
+        speed = training_speed(shape, work, GpuPool(gpu, 1), 1, ASSUMED)
+        assert speed.tokens_per_second == pytest.approx(measured, rel=0.1)
+
+
 def test_qlora_with_zero_3_is_within_a_fifth_of_the_published_memory(
     llama_2_70b: ModelShape,
 ) -> None:
