@@ -1,6 +1,7 @@
 """The folder in which a download grows: what has arrived, so that another process can go on."""
 
 import hashlib
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from components.core.whole_files import write_text
 class PartialDirectory:
     """`.<name>.partial` beside the directory that it will become.
 
-    Under `files/` lie the files at their full sizes, with holes; under `ranges/`, for each of
+    Under `files/` lie the files at their full sizes, with zeros; under `ranges/`, for each of
     them, the starts of the ranges that were written. After a power cut this may say more than the
     disk holds, which the sha256 of the file shows in the end.
     """
@@ -43,10 +44,19 @@ class PartialDirectory:
         return {int(line) for line in lines if line.endswith("\n")}
 
     def make(self, entry: FileEntry) -> None:
-        """Makes the file at its full size unless it is there."""
+        """Makes the file at its full size unless it is there.
+
+        Its blocks are taken at once, so that a full disk shows before anything is fetched, and
+        the ranges that are written side by side need none one by one.
+
+        Raises:
+            OSError: The disk has no room for it.
+        """
         path = self.file(entry)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
+            if entry.size:
+                _allocate(file.fileno(), entry.size, path)
             file.truncate(entry.size)
 
     def note(self, entry: FileEntry, start: int) -> None:
@@ -58,6 +68,14 @@ class PartialDirectory:
         """Throws away what was written of a file."""
         self._ranges(entry).unlink(missing_ok=True)
         self.file(entry).unlink(missing_ok=True)
+
+
+def _allocate(descriptor: int, size: int, path: Path) -> None:
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        error.filename = str(path)  # so that the sentence names the right disk
+        raise
 
 
 def partial_directory(directory: Path, manifest: Manifest) -> PartialDirectory:
